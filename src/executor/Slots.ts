@@ -1,0 +1,94 @@
+/**
+ * CPU slots, GPU devices and memory that stage runs hold while they run.
+ *
+ * First come, first served: a large request is not overtaken for ever by small
+ * ones. All of a request is granted at once, so two stages never hold half each.
+ */
+import * as Effect from "effect/Effect"
+import type { Definition } from "../pipeline/Definition.ts"
+import { ResourcesUnavailable } from "../pipeline/Errors.ts"
+
+export interface Capacity {
+  /** How many CPU slots: how many stages of one slot run at the same time. */
+  readonly cpu: number
+  /** How many GPU devices; they are numbered from 0. */
+  readonly gpu: number
+  /** Bytes. */
+  readonly memory: number
+}
+
+/** What a stage run was granted. */
+export interface Grant {
+  /** Numbers of the GPU devices that are its own. */
+  readonly devices: ReadonlyArray<number>
+}
+
+export interface Slots {
+  /** Runs an effect while it holds what the stage declares. */
+  readonly withResources: (
+    stage: Definition
+  ) => <A, E, R>(use: (grant: Grant) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | ResourcesUnavailable, R>
+}
+
+interface Request extends Capacity {
+  readonly resume: (grant: Grant) => void
+}
+
+export const make = (capacity: Capacity): Slots => {
+  const free = { cpu: capacity.cpu, memory: capacity.memory }
+  const devices = Array.from({ length: capacity.gpu }, (_, device) => device)
+  const queue: Array<Request> = []
+
+  const serve = () => {
+    for (let next = queue[0]; next !== undefined; next = queue[0]) {
+      if (next.cpu > free.cpu || next.memory > free.memory || next.gpu > devices.length) return
+      queue.shift()
+      free.cpu -= next.cpu
+      free.memory -= next.memory
+      next.resume({ devices: devices.splice(0, next.gpu) })
+    }
+  }
+
+  return {
+    withResources: (stage) => <A, E, R>(use: (grant: Grant) => Effect.Effect<A, E, R>) =>
+      Effect.suspend((): Effect.Effect<A, E | ResourcesUnavailable, R> => {
+        const { cpu = 1, gpu = 0, memory = 0 } = stage.resources
+        const wanted = { cpu, gpu, memory }
+        for (const resource of ["cpu", "gpu", "memory"] as const) {
+          if (wanted[resource] <= capacity[resource]) continue
+          return Effect.fail(
+            new ResourcesUnavailable({
+              stage: stage.name,
+              resource: names[resource],
+              requested: wanted[resource],
+              available: capacity[resource]
+            })
+          )
+        }
+        const acquire = Effect.callback<Grant>((resume) => {
+          const request: Request = { ...wanted, resume: (grant) => resume(Effect.succeed(grant)) }
+          queue.push(request)
+          serve()
+          return Effect.sync(() => {
+            const index = queue.indexOf(request)
+            if (index >= 0) queue.splice(index, 1)
+            serve()
+          })
+        })
+        return Effect.acquireUseRelease(acquire, use, (grant) =>
+          Effect.sync(() => {
+            free.cpu += cpu
+            free.memory += memory
+            devices.push(...grant.devices)
+            devices.sort((a, b) => a - b)
+            serve()
+          }))
+      })
+  }
+}
+
+const names: { readonly [K in keyof Capacity]: string } = {
+  cpu: "CPU slots",
+  gpu: "GPU devices",
+  memory: "bytes of memory"
+}

@@ -1,0 +1,86 @@
+/**
+ * The main module of a worker process: loads the pipeline, starts the backend,
+ * then runs the stages it is sent, one at a time.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { enableCompileCache } from "node:module"
+import * as Codec from "../pipeline/Codec.ts"
+import { describe, StageUnavailable } from "../pipeline/Errors.ts"
+import * as Execution from "../pipeline/Execution.ts"
+import * as Stage from "../pipeline/Stage.ts"
+import { Store } from "../store/Store.ts"
+import * as Backend from "../tensor/Backend.ts"
+import * as PipelineFile from "./PipelineFile.ts"
+import * as Protocol from "./Protocol.ts"
+
+enableCompileCache()
+
+const reply = (message: Protocol.Reply) => void process.send?.(Protocol.encodeReply(message))
+
+// A worker has no life of its own: it goes with its driver, however that ended.
+process.on("disconnect", () => process.exit(0))
+// Ctrl-C reaches every process of the terminal; the driver decides what it means.
+process.on("SIGINT", () => {})
+
+const setup = Protocol.decodeSetup(process.argv[2])
+
+const start = Effect.gen(function*() {
+  const pipeline = yield* PipelineFile.load(setup.pipeline)
+  const settings = yield* Codec.decode(pipeline.settings, setup.settings)
+  // A stage may be defined while the graph is built: building it makes it known here.
+  yield* PipelineFile.wire(setup.pipeline, pipeline, settings)
+  const backend = yield* Backend.parse(setup.backend)
+  return yield* Layer.build(
+    Layer.mergeAll(Store.layer(setup.store), Backend.Backend.layer(backend), pipeline.layer ?? Layer.empty)
+  )
+})
+
+const handle = Effect.fnUntraced(function*(request: Protocol.Request): Effect.fn.Return<Execution.Completed, any, any> {
+  const stage = Stage.lookup(request.stage)
+  if (stage === undefined || stage === "ambiguous") {
+    const detail = stage === undefined
+      ? `importing ${setup.pipeline} does not define ${request.stage}; define it at the top level of a module`
+      : `${request.stage} is made more than once by the same line; give each stage a name of its own`
+    return yield* new StageUnavailable({ stage: request.stage, detail })
+  }
+  const { id, inputs, key, owner, params } = request
+  return yield* Execution.run({
+    stage,
+    key,
+    owner,
+    inputs,
+    params,
+    onProgress: ({ step, steps, values }) => reply({ _tag: "progress", id, step, steps: steps ?? null, values })
+  })
+})
+
+const main = Effect.gen(function*() {
+  const context = yield* start
+  process.on("message", (message) => {
+    const request = message as Protocol.Request
+    Effect.runCallback(Effect.provideContext(handle(request), context as Context.Context<any>), {
+      onExit: (exit) => {
+        if (Exit.isSuccess(exit)) reply({ _tag: "completed", id: request.id, completed: exit.value })
+        else {
+          // Execution turns whatever a stage throws into an error of these kinds.
+          const error = Cause.squash(exit.cause) as Extract<Protocol.Reply, { _tag: "failed" }>["error"]
+          reply({ _tag: "failed", id: request.id, error })
+        }
+      }
+    })
+  })
+  const { determinism, name, version } = Context.get(context, Backend.Backend)
+  reply({ _tag: "ready", runtime: { backend: name, version, determinism } })
+  return yield* Effect.never
+}).pipe(Effect.scoped)
+
+Effect.runCallback(main, {
+  onExit: (exit) => {
+    if (Exit.isFailure(exit)) reply({ _tag: "unusable", detail: describe(Cause.squash(exit.cause)) })
+    process.disconnect()
+  }
+})

@@ -1,0 +1,122 @@
+/**
+ * What a family of models brings, and what everything else (checkpoints, training, prediction) relies on.
+ */
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Random from "../random/Random.ts"
+import type { Tensor, Tensor2D, Tf } from "../tensor/Backend.ts"
+import type { Dropout } from "./Dropout.ts"
+
+/** A parsed config.json, with every field that we do not read kept as it is. */
+export type Config = Readonly<Record<string, unknown>>
+
+/** A weight: float32 numbers in row-major order. */
+export interface Parameter {
+  readonly shape: ReadonlyArray<number>
+  readonly data: Float32Array
+}
+
+/** Weights by their names in transformers. */
+export type Parameters = ReadonlyMap<string, Parameter>
+
+/** What a model puts on top of its hidden states. */
+export const Head = Schema.Literals(["causal-language-modeling", "sequence-classification"])
+export type Head = typeof Head.Type
+
+export interface ParameterSpecification {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  /** How transformers draws it: a constant, or normal around 0 with this standard deviation. */
+  readonly initializer: "zeros" | "ones" | { readonly normal: number }
+  /** Whether it belongs to the head, so that another head has other parameters in its place. */
+  readonly head: boolean
+}
+
+/** Token ids of several texts, padded on the right to one length. */
+export interface TokenBatch {
+  readonly batch: number
+  readonly time: number
+  /** Row-major `[batch, time]`. */
+  readonly inputIds: Int32Array
+  /** How many ids of each row are not padding. */
+  readonly lengths: Int32Array
+}
+
+export interface HiddenOptions {
+  /** Which rows of `[batch * time]` are wanted: the last layer computes no others. All of them unless given. */
+  readonly rows?: Int32Array
+  /** Without it nothing is dropped. */
+  readonly dropout?: Dropout
+}
+
+/** A model of one shape with one head: its parameters' names and shapes, and its forward pass. */
+export interface Model {
+  readonly family: string
+  readonly head: Head
+  readonly config: Config
+  readonly vocabularySize: number
+  /** The longest text it has positions for, in tokens. */
+  readonly maximumLength: number
+  /** The length of a row of logits: the classes of a classifier, the vocabulary of a language model. */
+  readonly outputs: number
+  /** The token that pads texts, if the config names one. */
+  readonly paddingId: number | undefined
+  readonly parameters: ReadonlyArray<ParameterSpecification>
+  /**
+   * The last hidden states, after the final norm: `[batch * time, width]`, or `[rows, width]` of the selected rows.
+   *
+   * `parameters` holds a tensor for each name of {@link Model.parameters}.
+   */
+  readonly hidden: (
+    tf: Tf,
+    parameters: ReadonlyMap<string, Tensor>,
+    batch: TokenBatch,
+    options?: HiddenOptions
+  ) => Tensor2D
+  /** The head on hidden states: `[rows, width]` to `[rows, outputs]`. */
+  readonly logits: (tf: Tf, parameters: ReadonlyMap<string, Tensor>, rows: Tensor2D) => Tensor2D
+  /** Which token of a text a classifier reads. */
+  readonly pooledPosition: (tokens: ArrayLike<number>) => number
+}
+
+/** A family: all models that share a `model_type`. */
+export interface Family {
+  readonly modelType: string
+  /** The class name in transformers for each head that it can have. */
+  readonly architectures: Readonly<Record<Head, string>>
+  /** The name under which transformers saves a tensor today, or `undefined` for one that holds nothing learned. */
+  readonly canonicalName: (name: string) => string | undefined
+  readonly make: (config: Config, head: Head) => Effect.Effect<Model, InvalidConfig>
+}
+
+/** A config.json that describes no model we can build. */
+export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
+  modelType: Schema.String,
+  /** The field at fault. */
+  field: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `config.json of this ${this.modelType} model: ${this.field} ${this.reason}.`
+  }
+}
+
+/** How many numbers a shape holds. */
+export const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((size, length) => size * length, 1)
+
+const draw = ({ initializer, name, shape }: ParameterSpecification, seed: number): Parameter => {
+  const data = new Float32Array(sizeOf(shape))
+  if (initializer === "ones") data.fill(1)
+  else if (initializer !== "zeros") {
+    const random = Random.make(seed, `initialize ${name}`)
+    for (let i = 0; i < data.length; i++) data[i] = initializer.normal * random.normal()
+  }
+  return { shape, data }
+}
+
+/**
+ * Untrained weights, distributed as transformers draws them. Each parameter has random numbers of its own, so a seed
+ * gives the same body whatever the head.
+ */
+export const initialize = (model: Model, seed: number): Parameters =>
+  new Map(model.parameters.map((specification) => [specification.name, draw(specification, seed)]))

@@ -1,0 +1,81 @@
+/**
+ * The model families there are. A new one is a file of its own and a line here.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type Config, type Family, Head, type InvalidConfig, type Model } from "./Architecture.ts"
+import * as Gpt2 from "./Gpt2.ts"
+
+export const families: ReadonlyArray<Family> = [Gpt2.family]
+
+/** A config.json that names a model type or a class that no family here has. */
+export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>()("UnknownArchitecture", {
+  /** What config.json says. */
+  modelType: Schema.String,
+  architectures: Schema.Array(Schema.String),
+  /** What is implemented. */
+  known: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `config.json describes model_type ${JSON.stringify(this.modelType)} with architectures ` +
+      `${JSON.stringify(this.architectures)}; implemented are ${this.known.join(", ")}.`
+  }
+}
+
+const unknown = (config: Config) =>
+  new UnknownArchitecture({
+    modelType: String(config["model_type"] ?? ""),
+    architectures: architecturesOf(config),
+    known: families.flatMap((family) => Object.values(family.architectures))
+  })
+
+const architecturesOf = (config: Config): ReadonlyArray<string> => {
+  const listed = config["architectures"]
+  return Array.isArray(listed) ? listed.filter((name) => typeof name === "string") : []
+}
+
+/** The family of a config, by its `model_type` or else by the class that saved it. */
+export const of = (config: Config): Effect.Effect<Family, UnknownArchitecture> => {
+  const architectures = architecturesOf(config)
+  const family = families.find((candidate) =>
+    config["model_type"] === undefined
+      ? Object.values(candidate.architectures).some((name) => architectures.includes(name))
+      : candidate.modelType === config["model_type"]
+  )
+  return family === undefined ? Effect.fail(unknown(config)) : Effect.succeed(family)
+}
+
+/** The model that a config describes, with the head of the class that saved it. */
+export const model: (config: Config) => Effect.Effect<Model, UnknownArchitecture | InvalidConfig> = Effect.fnUntraced(
+  function*(config: Config) {
+    const family = yield* of(config)
+    const architectures = architecturesOf(config)
+    const head = Head.literals.find((candidate) => architectures.includes(family.architectures[candidate]))
+    if (head === undefined) return yield* unknown(config)
+    return yield* family.make(config, head)
+  }
+)
+
+/** The fields that describe a classifier's head. */
+const ofClassifier: ReadonlyArray<string> = ["id2label", "label2id", "num_labels", "problem_type"]
+
+/** A config for the same body with another head. A classifier has one class a label; without `labels` it keeps its own. */
+export const withHead: (
+  config: Config,
+  head: Head,
+  labels?: ReadonlyArray<string>
+) => Effect.Effect<Config, UnknownArchitecture> = Effect.fnUntraced(
+  function*(config: Config, head: Head, labels?: ReadonlyArray<string>) {
+    const family = yield* of(config)
+    const changed: Config = { ...config, architectures: [family.architectures[head]] }
+    if (head === "sequence-classification" && labels === undefined) return changed
+    const rest = Object.fromEntries(Object.entries(changed).filter(([field]) => !ofClassifier.includes(field)))
+    if (head !== "sequence-classification" || labels === undefined) return rest
+    return {
+      ...rest,
+      id2label: Object.fromEntries(labels.map((label, index) => [String(index), label])),
+      label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
+      problem_type: "single_label_classification"
+    }
+  }
+)

@@ -1,0 +1,147 @@
+/**
+ * A `Node` is a value that stands for the future output of a stage.
+ *
+ * `Node<A, E, R>` reads like `Effect<A, E, R>`: running it yields an `A`, may
+ * fail with `E` and needs the services `R`. Unlike an effect it can be looked
+ * at before it runs: it has a name, an output schema and upstream nodes. A node
+ * is immutable and refers only to nodes that exist already, so a graph of nodes
+ * cannot have a cycle.
+ */
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
+import type { RunRecord } from "../store/RunRecord.ts"
+import type { Definition } from "./Definition.ts"
+import type { PipelineEvent } from "./Progress.ts"
+
+export const TypeId = "~attune/pipeline/Node"
+
+export interface Node<out A, out E = never, out R = never> {
+  readonly [TypeId]: {
+    readonly _E: Types.Covariant<E>
+    readonly _R: Types.Covariant<R>
+  }
+  /** Nodes are numbered as they are made: a node made later never has a smaller number. */
+  readonly id: number
+  readonly name: string
+  readonly output: Schema.Codec<A, any>
+  readonly op: Op
+}
+
+export type Any = Node<any, any, any>
+export type Success<N> = N extends Node<infer A, any, any> ? A : never
+export type Error<N> = N extends Node<any, infer E, any> ? E : never
+export type Services<N> = N extends Node<any, any, infer R> ? R : never
+
+/** What a node does. */
+export type Op =
+  /** Runs a stage. */
+  | {
+    readonly _tag: "Invoke"
+    readonly stage: Definition
+    readonly inputs: Readonly<Record<string, Any>>
+    readonly params: unknown
+  }
+  /** Takes one field of a struct. */
+  | { readonly _tag: "At"; readonly source: Any; readonly key: string }
+  /** Puts several nodes together. */
+  | { readonly _tag: "Struct"; readonly sources: Readonly<Record<string, Any>> }
+  | { readonly _tag: "List"; readonly sources: ReadonlyArray<Any> }
+  /** Reads something outside the store that may change between runs. */
+  | { readonly _tag: "Source"; readonly read: Effect.Effect<unknown, unknown>; readonly description: string }
+  /** Decides while it runs which further nodes to run: a study. */
+  | { readonly _tag: "Expand"; readonly expand: Expansion }
+
+/** The part of a graph that is only known once some of it has run. */
+export interface Expansion {
+  /** Shown in drawings in place of what will be decided. */
+  readonly template: Any
+  /** Nodes that must be there before the first decision, whatever it is. */
+  readonly run: (context: ExpansionContext) => Effect.Effect<unknown, unknown, any>
+}
+
+export interface ExpansionContext {
+  /**
+   * Runs a node within the same run: what it shares with others runs once.
+   * `owner` names on whose behalf, as in `"trial 3"`.
+   */
+  readonly run: (node: Any, owner: string) => Effect.Effect<unknown, unknown, any>
+  /** The stage runs behind a node that has run, among the nodes numbered `since` or later. */
+  readonly stageRuns: (node: Any, since: number) => ReadonlyArray<RunRecord>
+  readonly emit: (event: PipelineEvent) => Effect.Effect<void>
+}
+
+let made = 0
+
+/** The number that the next node will have. */
+export const nextId = (): number => made
+
+export const make = <A, E, R>(name: string, output: Schema.Codec<A, any>, op: Op): Node<A, E, R> => ({
+  [TypeId]: variance,
+  id: made++,
+  name,
+  output,
+  op
+})
+
+const variance = { _E: (_: never) => _, _R: (_: never) => _ }
+
+export const isNode = (value: unknown): value is Any => typeof value === "object" && value !== null && TypeId in value
+
+/**
+ * The field `key` of a node whose output is a struct. A projection is wiring,
+ * not work: it is neither cached nor shown as a step of its own.
+ */
+export const at = <A, E, R, const K extends keyof A & string>(node: Node<A, E, R>, key: K): Node<A[K], E, R> =>
+  make(`${node.name}.${key}`, fieldOf(node.output, key), { _tag: "At", source: node, key })
+
+const fieldOf = (schema: Schema.Codec<any, any>, key: string): Schema.Codec<any, any> => {
+  const { fields } = schema as unknown as Schema.Struct<Record<string, Schema.Codec<any, any>>>
+  const field = fields?.[key]
+  if (field === undefined) {
+    const known = fields === undefined
+      ? "its output is not a struct"
+      : `its fields are ${Object.keys(fields).join(", ")}`
+    throw new TypeError(`A node has no field "${key}": ${known}`)
+  }
+  return field
+}
+
+type Sources = Readonly<Record<string, Any>>
+
+/** Several nodes as one whose output is a struct, or a tuple, of theirs. */
+export const all: {
+  <const N extends ReadonlyArray<Any>>(
+    nodes: N
+  ): Node<{ readonly [K in keyof N]: Success<N[K]> }, Error<N[number]>, Services<N[number]>>
+  <const N extends Sources>(
+    nodes: N
+  ): Node<{ readonly [K in keyof N]: Success<N[K]> }, Error<N[keyof N]>, Services<N[keyof N]>>
+} = (nodes: Sources | ReadonlyArray<Any>): Any =>
+  Array.isArray(nodes)
+    ? make("all", Schema.Tuple(nodes.map((node) => node.output)) as unknown as Schema.Codec<any, any>, {
+      _tag: "List",
+      sources: nodes
+    })
+    : make(
+      "all",
+      Schema.Struct(Object.fromEntries(Object.entries(nodes as Sources).map(([key, node]) => [key, node.output]))),
+      { _tag: "Struct", sources: nodes as Sources }
+    )
+
+/** The nodes that must have run before this one can. */
+export const dependencies = (node: Any): ReadonlyArray<Any> => {
+  switch (node.op._tag) {
+    case "Invoke":
+      return Object.values(node.op.inputs)
+    case "At":
+      return [node.op.source]
+    case "Struct":
+      return Object.values(node.op.sources)
+    case "List":
+      return node.op.sources
+    case "Source":
+    case "Expand":
+      return []
+  }
+}

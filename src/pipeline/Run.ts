@@ -1,0 +1,184 @@
+/**
+ * Runs a node: each stage answered from the store, or executed and stored.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Artifact from "../store/Artifact.ts"
+import type { RunRecord } from "../store/RunRecord.ts"
+import { Store } from "../store/Store.ts"
+import type { StoreError } from "../store/StoreError.ts"
+import * as Codec from "./Codec.ts"
+import type { Definition } from "./Definition.ts"
+import { describe, endsTheRun, type RunError, StageTimeout } from "./Errors.ts"
+import type { Completed } from "./Execution.ts"
+import { Executor } from "./Executor.ts"
+import * as GraphRun from "./GraphRun.ts"
+import { host, versions } from "./Host.ts"
+import * as Invocation from "./Invocation.ts"
+import type * as Node from "./Node.ts"
+import { Progress } from "./Progress.ts"
+
+/**
+ * Runs a node and everything it depends on.
+ *
+ * A stage whose key has run before is read from the store. An upstream change
+ * that leaves the content of an output alone reruns nothing downstream.
+ * Interrupting the effect stops what is running; what has ended is kept.
+ */
+export const run: <A, E, R>(
+  node: Node.Node<A, E, R>
+) => Effect.Effect<A, E | RunError, R | Store | Executor> = Effect.fn("Pipeline.run")(
+  function*(node: Node.Any): Effect.fn.Return<any, any, any> {
+    const graph = yield* GraphRun.make(yield* makeInvoke)
+    return (yield* graph.run(node, "")).value
+  },
+  Effect.scoped
+)
+
+/** Answers the call of a stage from the store, or runs it and stores what came out. */
+const makeInvoke = Effect.gen(function*() {
+  const store = yield* Store
+  const executor = yield* Executor
+  const emit = yield* Progress
+  const context = yield* Effect.context<any>()
+  // Two nodes with one key, at the same moment: the second waits for the first.
+  const inFlight = new Map<string, Deferred.Deferred<RunRecord, unknown>>()
+
+  const execute = Effect.fnUntraced(
+    function*(
+      { components, inputs, key, stage }: Invocation.Invocation,
+      owner: string
+    ): Effect.fn.Return<RunRecord, RunError | StoreError, any> {
+      const started = new Date()
+      const about = { stage: stage.name, key, owner }
+      let attempts = 0
+      const attempt = Effect.suspend(() => {
+        attempts++
+        return executor.execute({
+          stage,
+          key,
+          owner,
+          inputs,
+          params: components.params,
+          onProgress: (progress) =>
+            void Effect.runForkWith(context)(emit({ _tag: "stage.progress", ...about, progress }))
+        })
+      })
+      yield* emit({ _tag: "stage.started", ...about })
+      const before = performance.now()
+      const completed = yield* retried(
+        stage,
+        timed(stage, attempt),
+        (message) => emit({ _tag: "stage.retried", ...about, attempt: attempts, message })
+      )
+      const durationMillis = Math.round(performance.now() - before)
+      const { outcome } = completed
+      const record: RunRecord = {
+        format: 1,
+        key,
+        stage: stage.name,
+        fingerprint: components.fingerprint,
+        params: components.params,
+        inputs: components.inputs,
+        runtime: components.runtime,
+        outcome: outcome._tag === "success" ? { ...outcome, digest: Artifact.digestOf(outcome.output) } : outcome,
+        artifacts: outcome._tag === "success" ? Artifact.references(outcome.output) : [],
+        metrics: completed.metrics,
+        started: started.toISOString(),
+        durationMillis,
+        attempts,
+        worker: completed.worker,
+        host,
+        versions
+      }
+      if (outcome._tag === "failure") {
+        const error = yield* Codec.decode(stage.error, outcome.error).pipe(Effect.orDie)
+        yield* emit({ _tag: "stage.failed", ...about, message: describe(error) })
+        return stage.keepFailure(error) ? yield* store.putRun(record) : record
+      }
+      const kept = yield* store.putRun(record)
+      yield* emit({ _tag: "stage.completed", ...about, durationMillis })
+      return kept
+    },
+    (effect, { key, stage }, owner) =>
+      Effect.tapError(
+        effect,
+        (error) => emit({ _tag: "stage.failed", stage: stage.name, key, owner, message: describe(error) })
+      )
+  )
+
+  return Effect.fnUntraced(function*(
+    node: Node.Any,
+    inputs: Readonly<Record<string, GraphRun.Computed>>,
+    owner: string
+  ): Effect.fn.Return<GraphRun.Computed, unknown, any> {
+    const invocation = yield* Invocation.of(node, inputs)
+    const { key, stage } = invocation
+    const cached = (record: RunRecord) =>
+      Effect.andThen(emit({ _tag: "stage.cached", stage: stage.name, key, owner }), Invocation.answer(stage, record))
+    const hit = yield* Invocation.lookup(key)
+    if (hit !== undefined) return yield* cached(hit)
+    const running = inFlight.get(key)
+    if (running !== undefined) return yield* Effect.flatMap(Deferred.await(running), cached)
+    const result = Deferred.makeUnsafe<RunRecord, unknown>()
+    inFlight.set(key, result)
+    const exit = yield* store.withLock(key)(
+      // Another process may have run it while we waited for the lock.
+      Effect.flatMap(Invocation.lookup(key), (found) =>
+        found === undefined
+          ? Effect.map(execute(invocation, owner), (record) => ({ record, ran: true }))
+          : Effect.succeed({ record: found, ran: false }))
+    ).pipe(Effect.exit)
+    inFlight.delete(key)
+    Deferred.doneUnsafe(result, Exit.map(exit, ({ record }) => record))
+    const { ran, record } = yield* exit
+    return yield* ran ? Invocation.answer(stage, record) : cached(record)
+  })
+})
+
+const timed = <A, E, R>(stage: Definition, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StageTimeout, R> => {
+  const { timeout } = stage
+  if (timeout === undefined) return effect
+  return Effect.timeoutOrElse(effect, {
+    duration: timeout,
+    orElse: () => Effect.fail(new StageTimeout({ stage: stage.name, millis: Duration.toMillis(timeout) }))
+  })
+}
+
+/** Repeats failed attempts as the stage asks; a failure among its declared errors counts like any other. */
+const retried = <E, R>(
+  stage: Definition,
+  attempt: Effect.Effect<Completed, E, R>,
+  onRetry: (message: string) => Effect.Effect<void>
+): Effect.Effect<Completed, E, R> => {
+  const { retry } = stage
+  if (retry === undefined) return attempt
+  const loop = (remaining: number, delay: Duration.Duration): Effect.Effect<Completed, E, R> =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(attempt)
+      const error = yield* failureOf(stage, exit)
+      if (error === undefined || remaining === 0 || endsTheRun(error.value)) return yield* exit
+      if (retry.while !== undefined && !retry.while(error.value)) return yield* exit
+      yield* onRetry(describe(error.value))
+      yield* Effect.sleep(delay)
+      return yield* loop(remaining - 1, Duration.times(delay, 2))
+    })
+  return loop(retry.times, Duration.fromInputUnsafe(retry.delay ?? 0))
+}
+
+/** The error an attempt ended with: declared by the stage, or of its execution. */
+const failureOf = <E>(
+  stage: Definition,
+  exit: Exit.Exit<Completed, E>
+): Effect.Effect<{ readonly value: any } | undefined> => {
+  if (Exit.isFailure(exit)) {
+    const error = Exit.findErrorOption(exit)
+    return Effect.succeed(error._tag === "Some" ? { value: error.value } : undefined)
+  }
+  const { outcome } = exit.value
+  return outcome._tag === "success"
+    ? Effect.succeed(undefined)
+    : Codec.decode(stage.error, outcome.error).pipe(Effect.orDie, Effect.map((value) => ({ value })))
+}

@@ -1,0 +1,256 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { readdirSync, readFileSync } from "node:fs"
+import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
+import * as Resume from "../../src/finetune/Resume.ts"
+import * as Step from "../../src/finetune/Step.ts"
+import * as Trainer from "../../src/finetune/Trainer.ts"
+import * as Checkpoint from "../../src/model/Checkpoint.ts"
+import type { Batch, Example } from "../../src/model/Examples.ts"
+import * as Examples from "../../src/model/Examples.ts"
+import * as Gpt2 from "../../src/model/Gpt2.ts"
+import * as Safetensors from "../../src/model/Safetensors.ts"
+import * as Tokenizer from "../../src/model/Tokenizer.ts"
+import * as Random from "../../src/random/Random.ts"
+import { Backend } from "../../src/tensor/Backend.ts"
+
+const folder = (name: string): Map<string, Uint8Array> => {
+  const url = new URL(`../fixtures/hf/${name}/`, import.meta.url)
+  return new Map(readdirSync(url).map((file) => [file, new Uint8Array(readFileSync(new URL(file, url)))]))
+}
+
+const labels = ["a", "b", "c"]
+const task = { head: "sequence-classification", labels } as const
+
+/** A tiny untrained model and texts whose class is the letter that they begin with. */
+const small = Effect.gen(function*() {
+  const config = Gpt2.config({
+    vocabularySize: 257,
+    positions: 16,
+    width: 16,
+    layers: 2,
+    heads: 2,
+    endOfTextId: 256,
+    initializerRange: 0.1
+  })
+  const model = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+  const random = Random.make(3, "texts")
+  const examples = Array.from({ length: 26 }, (_, i): Example => ({
+    tokens: Int32Array.from({ length: 1 + random.integer(9) }, (_, j) => j === 0 ? 64 + i % 3 : random.integer(256)),
+    label: i % 3
+  }))
+  const hyperparameters: Hyperparameters = {
+    ...defaults,
+    learningRate: 0.01,
+    epochs: 6,
+    weightDecay: 0.1,
+    warmupRatio: 0.1,
+    schedule: "cosine",
+    seed: 7
+  }
+  return { model, task, examples, hyperparameters }
+})
+
+layer(Backend.layer("wasm"))("Trainer", (it) => {
+  for (const name of ["gpt2", "gpt2-classification"]) {
+    it.effect(`follows twenty steps of torch on ${name}`, () =>
+      Effect.gen(function*() {
+        const files = folder(name)
+        const checkpoint = yield* Checkpoint.fromFiles(files)
+        const model = yield* Checkpoint.modelOf(checkpoint)
+        const { tensors } = yield* Safetensors.decode(files.get("reference.safetensors")!)
+        const reference = JSON.parse(new TextDecoder().decode(files.get("reference.json")))
+        const integer = (key: string) => Int32Array.from(tensors.get(key)!.data as BigInt64Array, Number)
+        const causal = model.head === "causal-language-modeling"
+        const key = causal ? "train_batches" : "train_input_ids"
+        const [steps, size, time] = tensors.get(key)!.shape as [number, number, number]
+        const ids = integer(key)
+        const batchOf = (step: number): Batch => {
+          const examples = Array.from({ length: size }, (_, row): Example => {
+            const start = (step * size + row) * time
+            if (causal) return { tokens: ids.subarray(start, start + time) }
+            const length = integer("train_attention_mask").subarray(start, start + time).reduce(
+              (sum, one) => sum + one,
+              0
+            )
+            return { tokens: ids.subarray(start, start + length), label: integer("train_labels")[step * size + row]! }
+          })
+          return Examples.collate(model, examples, Array.from(examples.keys()))
+        }
+        const { tf } = yield* Backend
+        const before = tf.memory().numTensors
+        const { hyperparameters: given } = reference
+        const stepper = Step.make(tf, {
+          model,
+          parameters: checkpoint.tensors,
+          totalSteps: steps,
+          hyperparameters: {
+            ...defaults,
+            learningRate: given.learning_rate,
+            weightDecay: given.weight_decay,
+            beta1: given.beta1,
+            beta2: given.beta2,
+            epsilon: given.epsilon,
+            maxGradientNorm: given.max_grad_norm,
+            warmupRatio: given.warmup_steps / given.steps,
+            schedule: "cosine",
+            dropout: 0
+          }
+        })
+        assert.strictEqual(reference.trajectory.length, 20)
+        for (const expected of reference.trajectory) {
+          const found = yield* Effect.promise(() => stepper.take(batchOf(expected.step), expected.step))
+          const close = (value: number, wanted: number, what: string) =>
+            assert.isAtMost(Math.abs(value - wanted), 1e-4 * Math.abs(wanted), `${what} at step ${expected.step}`)
+          close(found.loss, expected.loss, "loss")
+          close(found.gradientNorm, expected.grad_norm, "gradient norm")
+          close(found.learningRate, expected.learning_rate, "learning rate")
+        }
+        stepper.dispose()
+        assert.strictEqual(tf.memory().numTensors, before)
+      }))
+  }
+
+  it.effect("learns, reports each step in order, and leaves nothing on the backend", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const { tf } = yield* Backend
+      const before = tf.memory()
+      const steps: Array<Trainer.StepMetrics> = []
+      const result = yield* Trainer.train({ ...options, onStep: (metrics) => steps.push(metrics) })
+      assert.deepStrictEqual([tf.memory().numTensors, tf.memory().numBytes], [before.numTensors, before.numBytes])
+      assert.strictEqual(result.totalSteps, 24)
+      assert.deepStrictEqual(steps.map(({ step }) => step), Array.from({ length: 24 }, (_, step) => step))
+      assert.deepStrictEqual(steps.slice(0, 4).map(({ examples }) => examples).toSorted(), [2, 8, 8, 8])
+      assert.strictEqual(steps.at(-1)!.epoch, 6)
+      const tokens = steps.slice(0, 4).reduce((sum, step) => sum + step.tokens, 0)
+      assert.strictEqual(tokens, options.examples.reduce((sum, example) => sum + example.tokens.length, 0))
+      assert.isBelow(steps.at(-1)!.loss, 0.5 * steps[0]!.loss)
+      assert.deepStrictEqual(Checkpoint.labelsOf(result.checkpoint.config), labels)
+      assert.deepStrictEqual(result.checkpoint.tensors, result.state.parameters)
+    }))
+
+  it.effect("continues to the bit: six epochs at once, two and four, and through a file in mid-epoch", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const log = (into: Array<unknown>) => ({ wallClock: _, ...metrics }: Trainer.StepMetrics) =>
+        void into.push(metrics)
+      const unbroken: Array<unknown> = []
+      const whole = yield* Trainer.train({ ...options, onStep: log(unbroken) })
+      for (const stopAfterEpochs of [2, 2.75]) {
+        const broken: Array<unknown> = []
+        const first = yield* Trainer.train({ ...options, stopAfterEpochs, onStep: log(broken) })
+        assert.strictEqual(first.state.step, stopAfterEpochs * 4)
+        assert.strictEqual(first.state.epoch, stopAfterEpochs)
+        const saved = yield* Resume.decode(Resume.encode(first.state))
+        assert.deepStrictEqual(saved.plan, first.state.plan)
+        const second = yield* Trainer.train({ ...options, resume: saved, onStep: log(broken) })
+        assert.deepStrictEqual(broken, unbroken)
+        assert.deepStrictEqual(Resume.encode(second.state), Resume.encode(whole.state))
+        assert.deepStrictEqual(second.checkpoint, whole.checkpoint)
+      }
+    }))
+
+  it.effect("resuming a finished run changes nothing", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const done = yield* Trainer.train({ ...options, stopAfterEpochs: 1 })
+      const again = yield* Trainer.train({ ...options, stopAfterEpochs: 1, resume: done.state })
+      assert.deepStrictEqual(again, done)
+    }))
+
+  it.effect("depends on the seed, and on nothing else that is random", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const run = (seed: number) =>
+        Trainer.train({ ...options, stopAfterEpochs: 1, hyperparameters: { ...options.hyperparameters, seed } })
+      assert.deepStrictEqual(yield* run(7), yield* run(7))
+      assert.notDeepEqual((yield* run(8)).state.parameters, (yield* run(7)).state.parameters)
+    }))
+
+  it.effect("says at which step it diverged, and cleans up", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const { tf } = yield* Backend
+      const before = tf.memory().numTensors
+      const hyperparameters = { ...options.hyperparameters, learningRate: 1e6, warmupRatio: 0 }
+      const error = yield* Effect.flip(Trainer.train({ ...options, hyperparameters }))
+      assert.strictEqual(error._tag, "Diverged")
+      if (error._tag !== "Diverged") return
+      assert.isAbove(error.step, 0)
+      assert.match(error.message, /diverged at step \d+: loss/)
+      assert.strictEqual(tf.memory().numTensors, before)
+    }))
+
+  it.effect("can be interrupted between steps, and cleans up", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const { tf } = yield* Backend
+      const before = tf.memory().numTensors
+      let steps = 0
+      const fiber = yield* Effect.forkChild(Trainer.train({
+        ...options,
+        hyperparameters: { ...options.hyperparameters, epochs: 1e6 },
+        onStep: () => steps++
+      }))
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 200)))
+      yield* Fiber.interrupt(fiber)
+      assert.isAbove(steps, 0)
+      assert.strictEqual(tf.memory().numTensors, before)
+    }))
+
+  it.effect("pre-trains a language model, whose weights a classifier then starts from", () =>
+    Effect.gen(function*() {
+      const { examples, hyperparameters, model } = yield* small
+      const texts = examples.map(({ tokens }) => ({ tokens: Int32Array.from([...tokens, 256]) }))
+      const losses: Array<number> = []
+      const pretrained = yield* Trainer.train({
+        model,
+        task: { head: "causal-language-modeling" },
+        examples: texts,
+        hyperparameters: { ...hyperparameters, epochs: 12, dropout: 0 },
+        onStep: ({ loss }) => losses.push(loss)
+      })
+      // Text that is mostly random bytes: an untrained model guesses among 257, a trained one remembers some.
+      assert.closeTo(losses[0]!, Math.log(257), 0.6)
+      assert.isBelow(losses.at(-1)!, 0.8 * losses[0]!)
+      assert.deepStrictEqual(pretrained.checkpoint.config["architectures"], ["GPT2LMHeadModel"])
+      const head = yield* Checkpoint.withHead(pretrained.checkpoint, { ...task, seed: hyperparameters.seed })
+      const classifier = yield* Trainer.train({
+        model: pretrained.checkpoint,
+        task,
+        examples,
+        hyperparameters,
+        stopAfterEpochs: 0
+      })
+      assert.deepStrictEqual(classifier.checkpoint.tensors, head.tensors)
+    }))
+
+  it.effect("refuses what cannot be learned from, before the first step", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const tokens = Int32Array.of(1, 2)
+      const attempt = (examples: ReadonlyArray<Example>, language = false) =>
+        Effect.flip(Trainer.train({
+          ...options,
+          ...(language ? { task: { head: "causal-language-modeling" } as const } : {}),
+          examples
+        }))
+      assert.match((yield* attempt([])).message, /there is none/)
+      assert.match((yield* attempt([{ tokens }])).message, /Example 0: it has no label/)
+      assert.match((yield* attempt([{ tokens, label: 0 }, { tokens, label: 3 }])).message, /Example 1: its label 3/)
+      assert.match((yield* attempt([{ tokens: new Int32Array(0), label: 0 }])).message, /no token/)
+      assert.match((yield* attempt([{ tokens: new Int32Array(17), label: 0 }])).message, /17 tokens.*16.*truncate/)
+      assert.match((yield* attempt([{ tokens: Int32Array.of(1, 300), label: 0 }])).message, /Token 300 .*position 1/)
+      assert.match((yield* attempt([{ tokens: Int32Array.of(1) }], true)).message, /none of its tokens is supervised/)
+      assert.match(
+        (yield* attempt([{ tokens, labels: Int32Array.of(1, Examples.ignored) }], true)).message,
+        /none of its tokens is supervised/
+      )
+      const saved = (yield* Trainer.train({ ...options, stopAfterEpochs: 0.25 })).state
+      const other = yield* Effect.flip(
+        Trainer.train({ ...options, resume: saved, hyperparameters: { ...options.hyperparameters, batchSize: 4 } })
+      )
+      assert.deepInclude(other, { _tag: "ResumeMismatch", field: "batchSize", saved: "8", given: "4" })
+    }))
+})
