@@ -18,14 +18,15 @@ const isSet = (variable: string | undefined): boolean => variable !== undefined 
 
 const of = (stream: NodeJS.WriteStream): Output => {
   const { FORCE_COLOR, NO_COLOR, TERM } = process.env
-  const repaints = stream.isTTY && TERM !== "dumb"
+  const isTerminal = stream.isTTY === true
+  const repaints = isTerminal && TERM !== "dumb"
   const forced = isSet(FORCE_COLOR) && FORCE_COLOR !== "0" && FORCE_COLOR !== "false"
   return {
     write: (text) => void stream.write(text),
     columns: () => stream.columns > 0 ? stream.columns : 80,
     rows: () => stream.rows > 0 ? stream.rows : 24,
     repaints,
-    colours: !isSet(NO_COLOR) && TERM !== "dumb" && (forced || stream.isTTY),
+    colours: !isSet(NO_COLOR) && TERM !== "dumb" && (forced || isTerminal),
     onResize: (listener) => {
       stream.on("resize", listener)
       return () => stream.off("resize", listener)

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { InvalidConfig, Model, Parameters } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
+import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
@@ -49,7 +50,7 @@ export interface LanguageLoss {
 }
 
 const batchesOf = (examples: ReadonlyArray<Examples.Example>, size: number): ReadonlyArray<Uint32Array> => {
-  const order = Uint32Array.from(examples.keys()).sort((a, b) =>
+  const order = Uint32Array.from(examples.keys()).toSorted((a, b) =>
     examples[a]!.tokens.length - examples[b]!.tokens.length || a - b
   )
   const batches: Array<Uint32Array> = []
@@ -62,12 +63,6 @@ const upload = (tf: Tf, model: Model, tensors: Parameters): ReadonlyMap<string, 
     name,
     tf.tensor(tensors.get(name)!.data, [...shape], "float32")
   ]))
-
-/** A turn of the event loop, so that timers, messages and signals are served and interruption is noticed. */
-const turn: Effect.Effect<void> = Effect.callback<void>((resume) => {
-  const handle = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(handle))
-})
 
 type OnBatch = (indices: Uint32Array, batch: Examples.Batch, logits: Float32Array) => void
 

@@ -26,8 +26,8 @@ export const Hyperparameters = Schema.Struct({
   beta1: BelowOne,
   beta2: BelowOne,
   epsilon: Positive,
-  /** Gradients are scaled down to this norm over all parameters; infinite for no clipping. */
-  maxGradientNorm: Schema.Number.check(Schema.isGreaterThan(0)),
+  /** Gradients are scaled down to this norm over all parameters. */
+  maxGradientNorm: Positive,
   /** Of the order of the examples, of dropout and of a new head's weights. */
   seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
   /** Batches of texts of similar length, which saves padding. */

@@ -39,6 +39,6 @@ export const mean = (
     tf,
     logits(tf, model, parameters, batch, dropout),
     tf.tensor1d(batch.targets, "int32"),
-    tf.fill([positions], 1 / positions)
+    tf.tensor1d(new Float32Array(positions).fill(1 / positions), "float32")
   )
 }

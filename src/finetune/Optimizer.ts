@@ -204,5 +204,4 @@ export const make = (tf: Tf, parameters: Parameters, settings: AdamW, moments?: 
  * The factor that brings gradients of this norm to `maximum` at most, as PyTorch's `clip_grad_norm_` computes it: the
  * small constant keeps it below 1 even at the bound.
  */
-export const clipScale = (norm: number, maximum: number): number =>
-  Number.isFinite(maximum) ? Math.min(1, maximum / (norm + 1e-6)) : 1
+export const clipScale = (norm: number, maximum: number): number => Math.min(1, maximum / (norm + 1e-6))

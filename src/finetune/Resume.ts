@@ -60,47 +60,41 @@ const Metadata = Schema.Struct({
   plan: Schema.fromJsonString(Plan)
 })
 
-const parts = {
-  parameter: (state: TrainState) => state.parameters,
-  first: (state: TrainState) => state.moments.first,
-  second: (state: TrainState) => state.moments.second
-} as const
-
-/** The bytes of a state: a safetensors file with `parameter.`, `first.` and `second.` before each parameter's name. */
+/**
+ * The bytes of a state without its parameters, which are kept as the model that they are: a safetensors file with
+ * `first.` and `second.` before each parameter's name.
+ */
 export const encode = (state: TrainState): Uint8Array =>
   Safetensors.encode(
-    Object.entries(parts).flatMap(([part, select]) =>
-      Array.from(
-        select(state),
-        ([name, { data, shape }]) => [`${part}.${name}`, { dtype: "F32", shape, data }] as const
-      )
+    Object.entries(state.moments).flatMap(([part, moments]) =>
+      Array.from(moments, ([name, { data, shape }]) => [`${part}.${name}`, { dtype: "F32", shape, data }] as const)
     ),
     { format, step: String(state.step), epoch: String(state.epoch), plan: JSON.stringify(state.plan) }
   )
 
-/** Reads what {@link encode} wrote. */
+/** Reads what {@link encode} wrote, of the parameters that were saved with it. */
 export const decode: (
-  bytes: Uint8Array
+  bytes: Uint8Array,
+  parameters: Parameters
 ) => Effect.Effect<TrainState, InvalidTrainState | Safetensors.MalformedSafetensors> = Effect.fnUntraced(
-  function*(bytes: Uint8Array) {
+  function*(bytes: Uint8Array, parameters: Parameters) {
     const { metadata, tensors } = yield* Safetensors.decode(bytes)
     const { epoch, plan, step } = yield* Schema.decodeUnknownEffect(Metadata)(metadata).pipe(
       Effect.mapError((error) => new InvalidTrainState({ reason: `its metadata is not one (${error.message})` }))
     )
     const found = {
-      parameter: new Map<string, Parameter>(),
       first: new Map<string, Parameter>(),
       second: new Map<string, Parameter>()
     }
     for (const [key, { data, shape }] of tensors) {
       const dot = key.indexOf(".")
       const part = key.slice(0, dot)
-      if ((part !== "parameter" && part !== "first" && part !== "second") || !(data instanceof Float32Array)) {
+      if ((part !== "first" && part !== "second") || !(data instanceof Float32Array)) {
         return yield* new InvalidTrainState({ reason: `it holds ${key}, which no part of a state is` })
       }
       found[part].set(key.slice(dot + 1), { shape, data })
     }
-    for (const [name, { shape }] of found.parameter) {
+    for (const [name, { shape }] of parameters) {
       for (const part of ["first", "second"] as const) {
         if (found[part].get(name)?.shape.join() !== shape.join()) {
           return yield* new InvalidTrainState({
@@ -109,7 +103,7 @@ export const decode: (
         }
       }
     }
-    return { step, epoch, plan, parameters: found.parameter, moments: { first: found.first, second: found.second } }
+    return { step, epoch, plan, parameters, moments: found }
   }
 )
 

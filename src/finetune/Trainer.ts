@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { InvalidConfig, Model } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
+import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
@@ -67,9 +68,12 @@ export interface TrainResult {
 export class Diverged extends Schema.TaggedError<Diverged>()("Diverged", {
   /** Counted from 0. */
   step: Schema.Int,
+  // What diverges may be NaN or infinite.
+  // @effect-diagnostics-next-line schemaNumber:off
   loss: Schema.Number,
+  // @effect-diagnostics-next-line schemaNumber:off
   gradientNorm: Schema.Number,
-  learningRate: Schema.Number
+  learningRate: Schema.Finite
 }) {
   override get message() {
     return `Training diverged at step ${this.step}: loss ${this.loss}, gradient norm ${this.gradientNorm}, learning ` +
@@ -91,12 +95,6 @@ const explosion = 10
 
 const isDiverged = (model: Model, { gradientNorm, loss }: Step.StepResult): boolean =>
   !Number.isFinite(loss) || !Number.isFinite(gradientNorm) || loss > explosion * Math.max(1, Math.log(model.outputs))
-
-/** A turn of the event loop, so that timers, messages and signals are served and interruption is noticed. */
-const turn: Effect.Effect<void> = Effect.callback<void>((resume) => {
-  const handle = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(handle))
-})
 
 /** A turn of the event loop costs little, and is taken when so many milliseconds have passed since the last. */
 const turnMilliseconds = 10

@@ -180,15 +180,22 @@ const surroundings = (graph: Graph.Graph, file: SourceFile.SourceFile, roots: Re
   const waiting: Array<Graph.Vertex> = []
 
   const load = (path: string): void => {
-    if (loaded.has(path)) return
+    const pending = [path]
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (!loaded.has(next)) pending.push(...loadOne(next))
+    }
+  }
+  /** Returns the files that this one loads. */
+  const loadOne = (path: string): ReadonlyArray<string> => {
     const one = graph.source(path)
+    const loads: Array<string> = []
     loaded.set(path, one)
     for (const index of one.statements) waiting.push(graph.unit(one, index))
     if (one.findings.length > 0) waiting.push(graph.whole(one))
     for (const { bare, specifier, start } of one.loads) {
       const resolution = graph.resolve(one, specifier)
       if (resolution.kind === "file") {
-        if (Graph.isSource(resolution.path)) load(resolution.path)
+        if (Graph.isSource(resolution.path)) loads.push(resolution.path)
       } else if (resolution.kind === "package") {
         if (bare) packages.set(`${resolution.name} ${resolution.version} ${resolution.subpath}`, resolution)
       } else if (resolution.kind === "missing") {
@@ -197,6 +204,7 @@ const surroundings = (graph: Graph.Graph, file: SourceFile.SourceFile, roots: Re
         waiting.push(graph.whole(one))
       }
     }
+    return loads
   }
   const reach = (): void => {
     for (let vertex = waiting.pop(); vertex !== undefined; vertex = waiting.pop()) {

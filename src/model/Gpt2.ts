@@ -31,7 +31,8 @@ const Fields = Schema.Struct({
   vocab_size: field(Count),
   n_positions: field(Count),
   n_embd: field(Count),
-  n_layer: field(Count),
+  // Each layer has a dozen named parameters: more layers than any model has are an attack on memory.
+  n_layer: field(Count.check(Schema.isLessThanOrEqualTo(1000))),
   n_head: field(Count),
   n_inner: field(Count),
   activation_function: field(Schema.String),
@@ -82,7 +83,7 @@ const unsupported = (fields: typeof Fields.Type): InvalidConfig | undefined => {
 
 /** Reads config.json; what it leaves out has GPT2Config's default. */
 const readSettings = Effect.fnUntraced(function*(config: Config) {
-  const fields = yield* Schema.decodeUnknownEffect(Fields)(config).pipe(
+  const fields = yield* Schema.decodeEffect(Fields)(config).pipe(
     Effect.mapError((error) => invalid("holds", `a value that is not allowed: ${error.message}`))
   )
   const refusal = unsupported(fields)

@@ -57,7 +57,7 @@ export class InvalidTokenizer extends Schema.TaggedError<InvalidTokenizer>()("In
 
 /** A token id that the model has no embedding for. */
 export class TokenOutOfRange extends Schema.TaggedError<TokenOutOfRange>()("TokenOutOfRange", {
-  id: Schema.Number,
+  id: Schema.Int,
   /** The example in which the id stands, counted from 0. */
   example: Schema.Int,
   /** Its position in the example, counted from 0. */
@@ -72,14 +72,14 @@ export class TokenOutOfRange extends Schema.TaggedError<TokenOutOfRange>()("Toke
 
 /** Fails with the first id outside [0, `vocabularySize`). */
 export const checkRange = (
-  examples: ReadonlyArray<ArrayLike<number>>,
+  examples: ReadonlyArray<Int32Array>,
   vocabularySize: number
 ): Effect.Effect<void, TokenOutOfRange> =>
   Effect.suspend(() => {
     for (const [example, ids] of examples.entries()) {
       for (let position = 0; position < ids.length; position++) {
         const id = ids[position]!
-        if (!(Number.isInteger(id) && id >= 0 && id < vocabularySize)) {
+        if (id < 0 || id >= vocabularySize) {
           return Effect.fail(new TokenOutOfRange({ id, example, position, vocabularySize }))
         }
       }

@@ -47,6 +47,8 @@ export type PipelineEvent =
     readonly direction: "minimize" | "maximize"
     /** The budget of the last rung. */
     readonly horizon: number
+    /** The budget that all trials together will be given if none fails: for the time left. */
+    readonly expectedCost?: number
     readonly sampler: string
     readonly scheduler: string
   }

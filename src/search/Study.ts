@@ -17,6 +17,7 @@ import type { StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
 import { Selection } from "../pipeline/Selection.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
 import * as Objective from "./Objective.ts"
+import * as Rehearsal from "./Rehearsal.ts"
 import type * as Sampler from "./Sampler.ts"
 import type * as Scheduler from "./Scheduler.ts"
 import * as Sobol from "./Sobol.ts"
@@ -171,6 +172,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         metric,
         direction,
         horizon,
+        expectedCost: Rehearsal.expectedCost(engine),
         scheduler: scheduler.description,
         sampler: sampler.description
       })

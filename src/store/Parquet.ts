@@ -8,18 +8,20 @@
  * of `{ key, value }`, times of day as integers with their unit noted, INT96
  * as a timestamp in nanoseconds, everything else that has bytes as Binary.
  */
-import type { Schema as ArrowSchema } from "apache-arrow/schema"
+import { Schema as ArrowSchema } from "apache-arrow/schema"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type FileMetaData, parquetMetadata, parquetSchema } from "hyparquet"
+import { type ColumnMetaData, type FileMetaData, parquetMetadata, parquetSchema } from "hyparquet"
 import { ByteWriter, type ColumnSource, ParquetWriter } from "hyparquet-writer"
 import { parquetReadColumn } from "hyparquet/src/read.js"
+import * as ArrowMessage from "./ArrowMessage.ts"
 import { storageOf } from "./ArrowType.ts"
 import * as Columns from "./Columns.ts"
+import * as ParquetPages from "./ParquetPages.ts"
 import * as ParquetSchema from "./ParquetSchema.ts"
 
 /** A Parquet file that cannot be read. */
@@ -54,9 +56,9 @@ export interface EncodeOptions {
  */
 export const encode = (columns: Columns.Columns, options?: EncodeOptions): Uint8Array => {
   const { schema } = columns
-  const notes = new Map([...schema.metadata, ...Object.entries(options?.metadata ?? {})])
-  notes.delete(ParquetSchema.arrowSchemaKey)
-  const keyValues = [...notes.keys()].toSorted().map((key) => ({ key, value: notes.get(key)! }))
+  const notes = { ...Object.fromEntries(schema.metadata), ...options?.metadata }
+  const keyValues = Object.keys(notes).toSorted().map((key) => ({ key, value: notes[key]! }))
+  const described = new ArrowSchema(schema.fields, new Map(keyValues.map(({ key, value }) => [key, value])))
   const columnData = schema.fields.map((field): ColumnSource => ({
     name: field.name,
     data: columns.columns[field.name] as ColumnSource["data"],
@@ -68,7 +70,7 @@ export const encode = (columns: Columns.Columns, options?: EncodeOptions): Uint8
   const parquet = new ParquetWriter({
     writer,
     schema: ParquetSchema.toParquet(schema),
-    kvMetadata: [{ key: ParquetSchema.arrowSchemaKey, value: ParquetSchema.encodeArrowSchema(schema) }, ...keyValues]
+    kvMetadata: [{ key: ArrowMessage.key, value: ArrowMessage.write(described) }, ...keyValues]
   })
   parquet.write({ columnData, rowGroupSize: options?.rowGroupSize ?? 122_880 })
   parquet.finish()
@@ -183,6 +185,7 @@ const word = (bytes: Uint8Array, offset: number): number =>
 
 const readFooter = (footer: Uint8Array, file: string, columns: ReadonlyArray<string> | undefined): Opened => {
   const original = parquetMetadata(footer, { geoparquet: false })
+  if (original.schema.some(({ name }) => typeof name !== "string")) throw new TypeError("a column has no name")
   const patched = { ...original, schema: ParquetSchema.forReading(original.schema) }
   const tree = parquetSchema(patched)
   const names = tree.children.map(({ element }) => element.name)
@@ -236,6 +239,12 @@ const compressorsFor = (file: FileMetaData) => {
     : Effect.map(Effect.promise(() => import("hyparquet-compressors")), (module) => module.compressors)
 }
 
+const rangeOf = (chunk: ColumnMetaData) => {
+  // Some writers put a zero where there is no dictionary.
+  const from = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
+  return { from, to: from + Number(chunk.total_compressed_size) }
+}
+
 const readRowGroup = Effect.fnUntraced(function*<E>(source: Source<E>, opened: Opened, index: number) {
   const { file: metadata } = opened
   const group = metadata.row_groups[index]!
@@ -249,12 +258,8 @@ const readRowGroup = Effect.fnUntraced(function*<E>(source: Source<E>, opened: O
   for (const { field, normalise } of opened.fields) {
     const { name } = field
     const chunks = group.columns.flatMap(({ meta_data }) => meta_data?.path_in_schema[0] === name ? [meta_data] : [])
-    const start = Math.min(...chunks.map((chunk) => Number(chunk.dictionary_page_offset || chunk.data_page_offset)))
-    const end = Math.max(
-      ...chunks.map((chunk) =>
-        Number(chunk.dictionary_page_offset || chunk.data_page_offset) + Number(chunk.total_compressed_size)
-      )
-    )
+    const start = Math.min(...chunks.map((chunk) => rangeOf(chunk).from))
+    const end = Math.max(...chunks.map((chunk) => rangeOf(chunk).to))
     if (rows === 0) {
       cells[name] = []
       continue
@@ -264,6 +269,11 @@ const readRowGroup = Effect.fnUntraced(function*<E>(source: Source<E>, opened: O
       return yield* fault(name, `its bytes ${start} to ${end} lie outside the file of ${source.size}`)
     }
     const bytes = yield* source.read(start, end)
+    for (const chunk of chunks) {
+      const { from, to } = rangeOf(chunk)
+      const problem = ParquetPages.fault(bytes.subarray(from - start, to - start), chunk)
+      if (problem !== undefined) return yield* fault(name, `${problem}: the file is damaged`)
+    }
     const values = yield* Effect.tryPromise({
       try: () =>
         parquetReadColumn({
@@ -289,7 +299,8 @@ const readRowGroup = Effect.fnUntraced(function*<E>(source: Source<E>, opened: O
   const made = Columns.fromCells(opened.schema, rows, cells)
   if (Result.isSuccess(made)) return made.success
   const { expected, field, found, row } = made.failure
-  return yield* fault(field, `row ${row} of the group holds ${found}, which is not ${expected}: the file is damaged`)
+  const column = opened.fields.find(({ field: { name } }) => field.startsWith(name))?.field.name ?? field
+  return yield* fault(column, `row ${row} of the group holds ${found}, which is not ${expected}: the file is damaged`)
 })
 
 export interface ReadOptions {

@@ -5,13 +5,13 @@
  * files of Arrow's own libraries do, so that a reader of Arrow gets back
  * dictionaries, time zones and the notes on each field.
  */
-import { Message } from "apache-arrow/ipc/metadata/message"
 import { Field, Schema as ArrowSchema } from "apache-arrow/schema"
 import {
   Binary,
   Bool,
-  DataType,
+  type DataType,
   DateDay,
+  Dictionary,
   Float32,
   Float64,
   Int16,
@@ -30,10 +30,8 @@ import {
   Utf8
 } from "apache-arrow/type"
 import type { KeyValue, SchemaElement, SchemaTree } from "hyparquet"
-import { nameOf, type Storage, storageOf } from "./ArrowType.ts"
-
-/** The key under which Arrow's libraries keep the schema of a table in a Parquet file. */
-export const arrowSchemaKey = "ARROW:schema"
+import * as ArrowMessage from "./ArrowMessage.ts"
+import { type Storage, storageOf } from "./ArrowType.ts"
 
 const leafOf = (storage: Storage): Omit<SchemaElement, "name" | "repetition_type"> => {
   switch (storage.kind) {
@@ -103,36 +101,6 @@ export const toParquet = (schema: ArrowSchema): Array<SchemaElement> => [
   { name: "schema", num_children: schema.fields.length },
   ...schema.fields.flatMap((field) => elementsOf(field, field.name))
 ]
-
-/** The value of `ARROW:schema`: the schema message of an IPC stream, in base 64. */
-export const encodeArrowSchema = (schema: ArrowSchema): string => {
-  const body = Message.encode(Message.from(schema))
-  // Encapsulated message: a continuation mark, the length of what follows
-  // padded to eight bytes, the message (Arrow columnar format, IPC).
-  const padded = Math.ceil(body.length / 8) * 8
-  const framed = Buffer.alloc(8 + padded)
-  framed.writeUInt32LE(0xffffffff, 0)
-  framed.writeInt32LE(padded, 4)
-  framed.set(body, 8)
-  return framed.toString("base64")
-}
-
-/** The embedded Arrow schema, or `undefined` when there is none that can be read. */
-const decodeArrowSchema = (metadata: ReadonlyArray<KeyValue>): ArrowSchema | undefined => {
-  const text = metadata.find(({ key }) => key === arrowSchemaKey)?.value
-  if (text === undefined) return undefined
-  try {
-    const bytes = Buffer.from(text, "base64")
-    // Before Arrow 0.15 there was no continuation mark.
-    const start = bytes.readUInt32LE(0) === 0xffffffff ? 4 : 0
-    const length = bytes.readInt32LE(start)
-    const message = Message.decode(bytes.subarray(start + 4, start + 4 + length))
-    return message.isSchema() ? message.header() : undefined
-  } catch {
-    // It only adds to what the Parquet schema says: the table can be read without.
-    return undefined
-  }
-}
 
 /** How the values that hyparquet gives become cells; `undefined` when they are cells as they come. */
 export type Normalise = ((value: any) => unknown) | undefined
@@ -308,11 +276,39 @@ const readType = (
   return { type: struct, normalise: readStruct }
 }
 
-/** Cells of the two types are the same things: the embedded schema may say which Arrow type it is. */
-const agree = (read: Field, embedded: Field): boolean =>
-  storageOf(embedded.type) !== undefined && read.nullable === embedded.nullable
-  && nameOf(read.type).replaceAll("dictionary<utf8>", "utf8")
-    === nameOf(embedded.type).replaceAll("dictionary<utf8>", "utf8")
+/** A field with what the embedded schema notes of it. Dictionaries are numbered in the order of the fields. */
+const annotate = (field: Field, note: ArrowMessage.FieldNote, counter: { next: number }): Field => {
+  const metadata = new Map([...field.metadata, ...note.metadata])
+  const type = annotateType(field.type, note, counter)
+  return new Field(field.name, type, field.nullable, metadata)
+}
+
+const annotateType = (type: DataType, note: ArrowMessage.FieldNote, counter: { next: number }): DataType => {
+  const storage = storageOf(type)
+  switch (storage?.kind) {
+    case "text":
+      return note.dictionary ? new Dictionary(type, new Int32(), counter.next++) : type
+    case "timestamp": {
+      const zone = note.timezone
+      // A time in UTC may be shown in a zone; a local time has none.
+      if (!storage.utc || zone === undefined || zone === "") return type
+      return new timestamps[storage.unit](zone)
+    }
+    case "list": {
+      const inner = note.children[0]
+      return inner === undefined ? type : new List(annotate(storage.element, inner, counter))
+    }
+    case "struct":
+      return new Struct(storage.fields.map((child) => {
+        const inner = note.children.find(({ name }) => name === child.name)
+        return inner === undefined ? child : annotate(child, inner, counter)
+      }))
+    default:
+      return type
+  }
+}
+
+const timestamps = { ms: TimestampMillisecond, us: TimestampMicrosecond, ns: TimestampNanosecond }
 
 /**
  * The fields of a file, with what its embedded Arrow schema adds.
@@ -327,7 +323,9 @@ export const fromParquet = (
   columns: ReadonlyArray<string> | undefined,
   onUnsupported: (column: string, what: string) => Error
 ): { readonly schema: ArrowSchema; readonly fields: ReadonlyArray<ReadField> } => {
-  const embedded = decodeArrowSchema(metadata)
+  const embedded = metadata.find(({ key }) => key === ArrowMessage.key)?.value
+  const noted = embedded === undefined ? undefined : ArrowMessage.read(embedded)
+  const counter = { next: 0 }
   const fields: Array<ReadField> = []
   tree.children.forEach((child, i) => {
     const { name } = child.element
@@ -339,15 +337,11 @@ export const fromParquet = (
       if (error instanceof UnsupportedColumn) throw onUnsupported(name, error.message)
       throw error
     }
-    const other = embedded?.fields.find((field) => field.name === name)
-    const field = other === undefined
-      ? read.field
-      : agree(read.field, other)
-      ? other
-      : new Field(name, read.field.type, read.field.nullable, new Map([...read.field.metadata, ...other.metadata]))
+    const note = noted?.find((other) => other.name === name)
+    const field = note === undefined ? read.field : annotate(read.field, note, counter)
     fields.push({ ...read, field })
   })
   const notes = new Map<string, string>()
-  for (const { key, value } of metadata) if (key !== arrowSchemaKey && value !== undefined) notes.set(key, value)
+  for (const { key, value } of metadata) if (key !== ArrowMessage.key && value !== undefined) notes.set(key, value)
   return { schema: new ArrowSchema(fields.map(({ field }) => field), notes), fields }
 }

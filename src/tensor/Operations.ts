@@ -8,6 +8,7 @@
  * Tensors are `float32` unless said otherwise. Nothing is leaked: intermediates die with the call, what the backward
  * pass needs lives until the gradients are computed. Shapes that do not fit throw a `RangeError` that names them.
  */
+import * as FusedKernels from "./FusedKernels.ts"
 import type { GradSaveFunc, Scalar, Tensor, Tensor1D, Tensor2D, Tf } from "./TensorFlow.ts"
 
 type Gradient = (dy: Tensor, saved: Array<Tensor>) => Array<Tensor>
@@ -60,13 +61,15 @@ export const linear = (tf: Tf, x: Tensor, weight: Tensor2D, bias?: Tensor1D): Te
     )
   }
   const shape = [...x.shape.slice(0, -1), outputs]
+  const product = (): Tensor => {
+    if (FusedKernels.has(tf, FusedKernels.names.linear, [x, weight, bias])) {
+      return FusedKernels.run(tf, FusedKernels.names.linear, { x: rows(tf, x), weight, bias })
+    }
+    const product = tf.matMul(rows(tf, x), weight)
+    return bias === undefined ? product : tf.add(product, bias)
+  }
   return differentiable(tf, bias === undefined ? [x, weight] : [x, weight, bias], () => ({
-    value: tf.reshape(
-      bias === undefined
-        ? tf.matMul(rows(tf, x), weight)
-        : tf.add(tf.matMul(rows(tf, x), weight), bias),
-      shape
-    ),
+    value: tf.reshape(product(), shape),
     saved: [x, weight],
     gradient: (dy, saved) => {
       const [x, weight] = saved as [Tensor, Tensor2D]
@@ -94,6 +97,31 @@ export const linear = (tf: Tf, x: Tensor, weight: Tensor2D, bias?: Tensor1D): Te
 export const layerNorm = (tf: Tf, x: Tensor, gain: Tensor1D, bias: Tensor1D, epsilon: number): Tensor => {
   if (last(x) !== gain.shape[0] || last(x) !== bias.shape[0]) {
     throw new RangeError(`layerNorm: x ${shapeOf(x)} does not fit gain ${shapeOf(gain)} and bias ${shapeOf(bias)}`)
+  }
+  if (FusedKernels.has(tf, FusedKernels.names.layerNorm, [x, gain, bias])) {
+    return differentiable(tf, [x, gain, bias], () => {
+      const [y, means, inverses] = FusedKernels.runAll(
+        tf,
+        FusedKernels.names.layerNorm,
+        { x: rows(tf, x), gain, bias },
+        { epsilon }
+      )
+      return {
+        value: tf.reshape(y!, x.shape),
+        saved: [x, gain, means!, inverses!],
+        gradient: (dy, saved) => {
+          const [x, gain, means, inverses] = saved
+          const [dx, dGain, dBias] = FusedKernels.runAll(tf, FusedKernels.names.layerNormGradient, {
+            x: rows(tf, x!),
+            gain,
+            means,
+            inverses,
+            dy: rows(tf, dy)
+          })
+          return [tf.reshape(dx!, dy.shape), dGain!, dBias!]
+        }
+      }
+    })
   }
   return differentiable(tf, [x, gain, bias], () => {
     const centred = tf.sub(rows(tf, x), tf.mean(rows(tf, x), -1, true))
@@ -129,8 +157,15 @@ const geluCubic = geluLinear * 0.044715
  * @param x any shape
  * @returns the shape of `x`
  */
-export const gelu = (tf: Tf, x: Tensor): Tensor =>
-  differentiable(tf, [x], () => {
+export const gelu = (tf: Tf, x: Tensor): Tensor => {
+  if (FusedKernels.has(tf, FusedKernels.names.gelu, [x])) {
+    return differentiable(tf, [x], () => ({
+      value: FusedKernels.run(tf, FusedKernels.names.gelu, { x }),
+      saved: [x],
+      gradient: (dy, [x]) => [FusedKernels.run(tf, FusedKernels.names.geluGradient, { x, dy })]
+    }))
+  }
+  return differentiable(tf, [x], () => {
     const gate = tf.sigmoid(tf.mul(x, tf.add(tf.mul(tf.square(x), geluCubic), geluLinear)))
     return {
       value: tf.mul(x, gate),
@@ -144,6 +179,7 @@ export const gelu = (tf: Tf, x: Tensor): Tensor =>
       }
     }
   })
+}
 
 /** Attention's weights and result, of heads that are apart already: `[..., queries, size]` and so on. */
 const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined) => {
@@ -151,6 +187,12 @@ const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefine
   const weights = tf.softmax(mask === undefined ? scores : tf.add(scores, mask))
   return { weights, value: tf.matMul(weights, v) }
 }
+
+/** A mask whose last two axes are written out, as the fused kernels read it. */
+const fullMask = (tf: Tf, mask: Tensor | undefined, queries: number, keys: number): Tensor | undefined =>
+  mask === undefined || (mask.rank >= 2 && last(mask) === keys && mask.shape[mask.rank - 2] === queries)
+    ? mask
+    : tf.broadcastTo(mask, [...mask.shape.slice(0, -2), queries, keys])
 
 /** The gradients of {@link attend} with respect to `q`, `k` and `v`. */
 const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: Tensor) => {
@@ -184,6 +226,18 @@ export const attention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor
   ) {
     throw new RangeError(`attention: q ${shapeOf(q)}, k ${shapeOf(k)} and v ${shapeOf(v)} do not fit`)
   }
+  if (FusedKernels.has(tf, FusedKernels.names.attention, [q, k, v, mask])) {
+    return differentiable(tf, [q, k, v], () => {
+      const full = fullMask(tf, mask, q.shape[q.rank - 2]!, k.shape[k.rank - 2]!)
+      const [value, weights] = FusedKernels.runAll(tf, FusedKernels.names.attention, { q, k, v, mask: full })
+      return {
+        value: value!,
+        saved: [q, k, v, weights!],
+        gradient: (dy, [q, k, v, weights]) =>
+          FusedKernels.runAll(tf, FusedKernels.names.attentionGradient, { q, k, v, weights, dy })
+      }
+    })
+  }
   return differentiable(tf, [q, k, v], () => {
     const { value, weights } = attend(tf, q, k, v, mask)
     return {
@@ -202,7 +256,7 @@ export const attention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor
  * projection: parts queries, keys and values, parts the heads, attends, and joins the heads.
  *
  * The heads are parted by one transpose of rank 4 over all three; the textbook's `[batch, time, 3, heads, size]` takes
- * one of rank 5, or a split of rows, and both are slow on WebAssembly.
+ * one of rank 5, or a split of rows.
  *
  * @param qkv `[batch, time, 3 * width]`: queries, keys and values side by side, each with its heads side by side
  * @param heads how many heads share `width`
@@ -213,6 +267,24 @@ export const selfAttention = (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor)
   const [batch, time, joint] = qkv.shape
   if (qkv.rank !== 3 || batch === undefined || time === undefined || joint === undefined || joint % (3 * heads) !== 0) {
     throw new RangeError(`selfAttention: qkv ${shapeOf(qkv)} is not [batch, time, 3 * width] for ${heads} heads`)
+  }
+  if (FusedKernels.has(tf, FusedKernels.names.selfAttention, [qkv, mask])) {
+    return differentiable(tf, [qkv], () => {
+      const full = fullMask(tf, mask, time, time)
+      const [value, weights] = FusedKernels.runAll(
+        tf,
+        FusedKernels.names.selfAttention,
+        { qkv, mask: full },
+        { heads }
+      )
+      return {
+        value: value!,
+        saved: [qkv, weights!],
+        gradient: (dy, [qkv, weights]) => [
+          FusedKernels.run(tf, FusedKernels.names.selfAttentionGradient, { qkv, weights, dy }, { heads })
+        ]
+      }
+    })
   }
   const width = joint / 3, size = width / heads
   return differentiable(tf, [qkv], () => {

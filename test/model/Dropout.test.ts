@@ -17,8 +17,7 @@ describe("Dropout", () => {
   }
 
   it("draws anew at another place, step and seed", () => {
-    const draw = (seed: number, step: number, place: string) =>
-      Dropout.factors({ seed, step }, place, 100, 0.5).join()
+    const draw = (seed: number, step: number, place: string) => Dropout.factors({ seed, step }, place, 100, 0.5).join()
     assert.strictEqual(draw(1, 2, "a"), draw(1, 2, "a"))
     assert.strictEqual(new Set([draw(1, 2, "a"), draw(1, 2, "b"), draw(1, 3, "a"), draw(2, 2, "a")]).size, 4)
   })

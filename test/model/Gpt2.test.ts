@@ -58,7 +58,7 @@ layer(Backend.layer("wasm"))("Gpt2", (it) => {
       const loss = (...values: Array<Tensor>) => {
         const parameters = new Map(names.map((name, i) => [name, values[i]!]))
         const logits = model.logits(tf, parameters, model.hidden(tf, parameters, input, { rows }))
-        const weights = tf.fill([rows.length], 1 / rows.length)
+        const weights = tf.tensor1d(new Float32Array(rows.length).fill(1 / rows.length))
         return Operations.crossEntropy(tf, logits, tf.tensor1d(targets, "int32"), weights)
       }
       const { grads, value } = tf.valueAndGrads(loss)(names.map((name) => variables.get(name)!))
@@ -170,6 +170,7 @@ describe("Gpt2", () => {
       ["an activation that is not implemented", { activation_function: "relu" }, "activation_function"],
       ["heads that do not divide the width", { n_head: 5 }, "n_embd"],
       ["a negative number of layers", { n_layer: -1 }, "holds"],
+      ["a number of layers that would fill the memory with names", { n_layer: 2 ** 31 - 1 }, "holds"],
       ["a vocabulary that is text", { vocab_size: "many" }, "holds"],
       ["an untied head", { tie_word_embeddings: false }, "tie_word_embeddings"]
     ] as const

@@ -265,12 +265,20 @@ describe("Parquet", () => {
     [Schema.Array(Row)],
     ([rows]) =>
       Effect.gen(function*() {
-        // Parquet has no lone surrogates, and half of all floats no place in a Float32.
+        // There are texts that have no UTF-8: JSON writes a lone surrogate as an escape.
         const kept = rows
-          .filter((row) => !/\p{Surrogate}/u.test(JSON.stringify(row, (_, v) => typeof v === "bigint" ? `${v}` : v)))
           .filter((row) => !/\\ud[89a-f]/.test(JSON.stringify(row, (_, v) => typeof v === "bigint" ? `${v}` : v)))
           .filter((row) => row.big === null || BigInt.asIntN(64, row.big) === row.big)
-          .map((row) => ({ ...row, single: Math.fround(row.single) }))
+          .map((row) => ({
+            ...row,
+            single: Math.fround(row.single),
+            // Integers have no negative zero.
+            step: row.step + 0,
+            small: row.small === null ? null : row.small + 0,
+            struct: row.struct &&
+              { ...row.struct, deep: { q: row.struct.deep.q === null ? null : row.struct.deep.q + 0 } },
+            lists: row.lists.map((list) => list === null ? null : list.map((n) => n + 0))
+          }))
         const columns = yield* Columns.fromRows(Row, kept)
         const back = yield* Parquet.decode(Parquet.encode(columns, { rowGroupSize: 3 }))
         assert.deepStrictEqual(yield* Columns.toRows(Row, back), kept)

@@ -21,7 +21,7 @@ export const wasm: Driver<"wasm"> = {
     return {
       tf,
       determinism: "exact" as const,
-      version: `tfjs-${tf.version_core} wasm-${simd ? "simd" : "scalar"} kernels-${Kernels.revision}`
+      version: `tfjs-${tf.version_core} wasm-${simd ? "simd" : "scalar"} ${Kernels.version(tf)}`
     }
   })
 }

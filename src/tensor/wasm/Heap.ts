@@ -11,6 +11,8 @@ export interface WasmModule {
   readonly HEAP32: Int32Array
   readonly HEAPF32: Float32Array
   readonly HEAPU8: Uint8Array
+  /** The exports of the C++ side: the memory among them, an opaque `WebAssembly.Memory`. */
+  readonly asm: { readonly memory: object }
   readonly _malloc: (bytes: number) => number
   readonly _free: (address: number) => void
   readonly cwrap: (

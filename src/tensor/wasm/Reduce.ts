@@ -6,6 +6,7 @@
  */
 import type { KernelFunc, TensorInfo } from "../TensorFlow.ts"
 import { addressOf, type KernelCall, sizeOf } from "./Heap.ts"
+import type { Library } from "./Library.ts"
 
 /**
  * Sums over the rows of a matrix, in double precision: a running float32 sum of a million terms loses three digits.
@@ -48,7 +49,7 @@ interface SumAttributes {
   readonly keepDims: boolean | undefined
 }
 
-export const sum = (stock: KernelFunc): KernelFunc =>
+export const sum = (library: Library | undefined) => (stock: KernelFunc): KernelFunc =>
   ((call: KernelCall<{ readonly x: TensorInfo }, SumAttributes>) => {
     const { attrs: { axis, keepDims }, backend, inputs: { x } } = call
     const rank = x.shape.length
@@ -74,7 +75,11 @@ export const sum = (stock: KernelFunc): KernelFunc =>
       backend.wasm.HEAP32.fill(0, start, start + sizeOf(outShape))
       return out
     }
-    sumRows(backend.wasm.HEAPF32, addressOf(backend, x) / 4, addressOf(backend, out) / 4, rows, columns)
+    if (library !== undefined && columns > 1) {
+      library.sumRows(addressOf(backend, x), addressOf(backend, out), rows, columns)
+    } else {
+      sumRows(backend.wasm.HEAPF32, addressOf(backend, x) / 4, addressOf(backend, out) / 4, rows, columns)
+    }
     return out
   }) as unknown as KernelFunc
 

@@ -1,0 +1,39 @@
+import * as Effect from "effect/Effect"
+import * as Pipeline from "../../pipeline/Pipeline.ts"
+import type * as Plan from "../../pipeline/Plan.ts"
+import * as Data from "../Data.ts"
+import type { Format } from "../Flags.ts"
+import * as Output from "../Output.ts"
+import * as Session from "../Session.ts"
+import * as Text from "../Text.ts"
+
+export const plan = Effect.fnUntraced(function*(flags: {
+  readonly pipeline: string
+  readonly store: string | undefined
+  readonly backend: string
+  readonly settings: ReadonlyArray<string>
+  readonly format: Format
+}) {
+  const session = yield* Session.open({ ...flags, concurrency: undefined })
+  const steps = yield* Pipeline.plan(session.node).pipe(Effect.provide(session.layer))
+  Data.print(flags.format, { columns: ["stage", "for", "status", "because", "key"], rows: steps.map(rowOf) })
+  const count = (tag: Plan.Status["_tag"]) => steps.filter((step) => step.status._tag === tag).length
+  const parts = [`${count("cached")} cached`, `${count("run")} to run`]
+  const unknown = count("unknown")
+  Output.say(
+    `${Text.count(steps.length, "stage call")}: ${parts.join(", ")}${
+      unknown === 0 ? "" : `, ${unknown} unknown until others have run`
+    }.`
+  )
+})
+
+const rowOf = ({ node, owner, status }: Plan.Step): ReadonlyArray<unknown> => {
+  switch (status._tag) {
+    case "cached":
+      return [node.name, owner, "cached", null, status.key]
+    case "run":
+      return [node.name, owner, "will run", status.why, status.key]
+    case "unknown":
+      return [node.name, owner, "unknown", `until ${status.until} has run`, null]
+  }
+}

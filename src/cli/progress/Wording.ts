@@ -1,0 +1,73 @@
+/**
+ * The phrases that both displays of progress use.
+ */
+import * as Text from "../Text.ts"
+import * as Board from "./Board.ts"
+
+/** On whose behalf: the trial, with its study where there are several and its rung where there are several. */
+export const owner = (board: Board.Board, name: string): string => {
+  const of = Board.trialOf(board, name)
+  if (of === undefined) return Text.visible(name)
+  return trial(of.study, of.trial, board.studies.size > 1)
+}
+
+export const trial = (study: Board.Study, { budget, rung, trial }: Board.Trial, withStudy = false): string => {
+  const name = withStudy ? `${Text.visible(study.study)} trial ${trial}` : `trial ${trial}`
+  return rung > 0 || budget < study.horizon ? `${name} rung ${rung}` : name
+}
+
+export const metric = (study: Board.Study, value: number): string =>
+  `${Text.visible(study.metric)} ${Text.measure(value)}`
+
+export const trials = (study: Board.Study): string => {
+  const { evaluated, failed, full } = Board.countsOf(study)
+  const parts = [
+    `${evaluated}/${study.total} trials`,
+    ...(full < evaluated - failed ? [`${full} at full budget`] : []),
+    ...(failed === 0 ? [] : [`${failed} failed`])
+  ]
+  return parts.join(", ")
+}
+
+export const left = (millis: number): string =>
+  millis < 5_000 ? "a few seconds left" : `about ${Text.duration(Math.max(10_000, millis))} left`
+
+export const stages = (board: Board.Board): string => {
+  const parts = [
+    `${Text.count(board.ran, "stage")} run`,
+    `${board.cached.size} cached`,
+    ...(board.failed === 0 ? [] : [`${board.failed} failed`])
+  ]
+  return parts.join(", ")
+}
+
+/** A notice as a line of a log; nothing for what a log need not say. */
+export const notice = (board: Board.Board, notice: Board.Notice, now: number): string | undefined => {
+  switch (notice._tag) {
+    case "stage":
+      return notice.owner === "" ? `${Text.visible(notice.stage)} done in ${Text.duration(notice.millis)}` : undefined
+    case "stageFailed":
+      return notice.owner === "" ? `${Text.visible(notice.stage)} failed: ${Text.visible(notice.message)}` : undefined
+    case "retry": {
+      const who = notice.owner === "" ? "" : `${owner(board, notice.owner)}: `
+      return `${who}${Text.visible(notice.stage)} is tried again: ${Text.visible(notice.message)}`
+    }
+    case "trialFailed":
+      return `${trial(notice.study, notice.trial, board.studies.size > 1)} failed: ${Text.visible(notice.message)}`
+    case "rung": {
+      if (!notice.ran) return undefined
+      const { study } = notice
+      const best = Board.bestOf(study)
+      const remaining = Board.timeLeft(study, now)
+      const budget = notice.trial.budget < study.horizon || notice.trial.rung > 0
+        ? ` (budget ${Text.measure(notice.trial.budget)} of ${Text.measure(study.horizon)})`
+        : ""
+      return [
+        `${trial(study, notice.trial, board.studies.size > 1)}${budget}: ${metric(study, notice.value)}`,
+        ...(best === undefined ? [] : [`best ${Text.measure(best.value)} (trial ${best.trial.trial})`]),
+        trials(study),
+        ...(remaining === undefined ? [] : [left(remaining)])
+      ].join(" · ")
+    }
+  }
+}

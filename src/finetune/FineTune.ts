@@ -1,0 +1,209 @@
+/**
+ * Fine-tuning as stages: one run of training from a model, or from the
+ * checkpoint of an earlier part of the same run.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as LabeledText from "../dataset/LabeledText.ts"
+import { TrainSplit } from "../dataset/Splits.ts"
+import * as Checkpoint from "../model/Checkpoint.ts"
+import { InvalidExample } from "../model/Examples.ts"
+import * as PretrainedModel from "../model/PretrainedModel.ts"
+import * as Tokenizer from "../model/Tokenizer.ts"
+import { MetricLog } from "../pipeline/Metrics.ts"
+import * as Node from "../pipeline/Node.ts"
+import * as Stage from "../pipeline/Stage.ts"
+import * as Artifact from "../store/Artifact.ts"
+import { defaults, Hyperparameters } from "./Hyperparameters.ts"
+import * as Resume from "./Resume.ts"
+import * as Trainer from "./Trainer.ts"
+
+/** A fine-tuned model, and what it takes to train it further. */
+export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
+  kind: Schema.tag("fine-tuned"),
+  model: PretrainedModel.PretrainedModel,
+  /** The state between two steps; `null` once the whole horizon is behind. */
+  state: Schema.NullOr(Artifact.File),
+  /** Optimizer steps taken, and how many the whole horizon has. */
+  steps: Schema.Int,
+  totalSteps: Schema.Int,
+  /** Passes over the training examples. */
+  epochs: Schema.Finite
+}) {}
+
+/** What can go wrong in fine-tuning. `Diverged` is a result of its hyperparameters, the others are wrong inputs. */
+export const FineTuneError = Schema.Union([
+  Trainer.Diverged,
+  Resume.ResumeMismatch,
+  Resume.InvalidTrainState,
+  InvalidExample,
+  PretrainedModel.ModelError
+])
+export type FineTuneError = typeof FineTuneError.Type
+
+const { fields } = Hyperparameters
+
+const params = {
+  learningRate: fields.learningRate,
+  batchSize: fields.batchSize.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.batchSize))),
+  epochs: fields.epochs.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.epochs))),
+  weightDecay: fields.weightDecay.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.weightDecay))),
+  warmupRatio: fields.warmupRatio.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.warmupRatio))),
+  schedule: fields.schedule.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.schedule))),
+  dropout: fields.dropout.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.dropout))),
+  beta1: fields.beta1.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.beta1))),
+  beta2: fields.beta2.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.beta2))),
+  epsilon: fields.epsilon.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.epsilon))),
+  maxGradientNorm: fields.maxGradientNorm.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.maxGradientNorm))),
+  seed: fields.seed.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.seed))),
+  groupByLength: fields.groupByLength.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.groupByLength))),
+  /**
+   * Stop after so many epochs of the horizon, which `epochs` still is: a rung.
+   * All of them by default; more than all of them is all of them.
+   */
+  stopAfterEpochs: Schema.Number.check(Schema.isGreaterThan(0)).pipe(
+    Schema.withConstructorDefault(Effect.succeed(Infinity))
+  )
+}
+
+/**
+ * Fine-tunes a model to classify texts, with AdamW.
+ *
+ * Logs at each step: `loss` (mean cross-entropy of the batch before the update,
+ * nats), `learning_rate`, `gradient_norm` (before clipping), `epoch`, `tokens`.
+ */
+export const FineTune = Stage.make("fine-tune", {
+  inputs: {
+    model: PretrainedModel.PretrainedModel,
+    train: TrainSplit,
+    checkpoint: Schema.optionalKey(FineTuned)
+  },
+  params,
+  output: FineTuned,
+  error: FineTuneError,
+  resources: { tensors: true },
+  // Diverging is what these hyperparameters do: they would do it again.
+  keepFailure: (error) => error._tag === "Diverged",
+  run: Effect.fn("FineTune")(function*({ checkpoint, model, train }, { stopAfterEpochs, ...hyperparameters }) {
+    const base = yield* PretrainedModel.load(model.files)
+    const { vocabularySize } = yield* Checkpoint.modelOf(base)
+    const tokenizer = yield* Checkpoint.tokenizerOf(base)
+    const rows = yield* Artifact.readTable(LabeledText.LabeledText, train.examples)
+    const tokens = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), { vocabularySize })
+    const indexOf = new Map(train.labels.map((label, index) => [label, index]))
+    const examples = rows.map((row, index) => ({ tokens: tokens[index]!, label: indexOf.get(row.label)! }))
+    return yield* runTrainer({
+      model: base,
+      task: { head: "sequence-classification", labels: train.labels },
+      examples,
+      hyperparameters,
+      stopAfterEpochs,
+      checkpoint
+    })
+  })
+})
+
+/** A hyperparameter record as `FineTune` takes it: only the learning rate has no default. */
+export type FineTuneParams = Omit<Parameters<typeof FineTune>[1], "stopAfterEpochs">
+
+/**
+ * Fine-tunes up to each of `rungs` (in epochs) in turn, every part continuing
+ * from the checkpoint of the one before, and ends at the last. Two runs that
+ * agree on a prefix share it. A rung beyond the horizon ends at the horizon.
+ */
+export const fineTuneThrough = <E1, R1, E2, R2>(
+  inputs: {
+    readonly model: Node.Node<PretrainedModel.PretrainedModel, E1, R1>
+    readonly train: Node.Node<TrainSplit, E2, R2>
+  },
+  params: FineTuneParams,
+  rungs: ReadonlyArray<number>
+): Node.Node<FineTuned, FineTuneError | E1 | E2, R1 | R2> => {
+  const horizon = params.epochs ?? defaults.epochs
+  const stops = [...new Set((rungs.length === 0 ? [horizon] : rungs).map((rung) => Math.min(rung, horizon)))]
+  let checkpoint: Node.Node<FineTuned, FineTuneError | E1 | E2, R1 | R2> | undefined
+  for (const stopAfterEpochs of stops) checkpoint = FineTune({ ...inputs, checkpoint }, { ...params, stopAfterEpochs })
+  return checkpoint!
+}
+
+/** A text to pre-train on. */
+export const Text = Schema.Struct({ text: Schema.String })
+
+/**
+ * Trains a language model to predict each next token of texts, each followed by
+ * the tokenizer's end-of-text token. Logs what {@link FineTune} logs.
+ */
+export const Pretrain = Stage.make("pretrain", {
+  inputs: {
+    model: PretrainedModel.PretrainedModel,
+    texts: Artifact.table(Text),
+    checkpoint: Schema.optionalKey(FineTuned)
+  },
+  params,
+  output: FineTuned,
+  error: FineTuneError,
+  resources: { tensors: true },
+  keepFailure: (error) => error._tag === "Diverged",
+  run: Effect.fn("Pretrain")(function*({ checkpoint, model, texts }, { stopAfterEpochs, ...hyperparameters }) {
+    const base = yield* PretrainedModel.load(model.files)
+    const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
+    const tokenizer = yield* Checkpoint.tokenizerOf(base)
+    const rows = yield* Artifact.readTable(Text, texts)
+    const end = tokenizer.endOfTextId === undefined ? [] : [tokenizer.endOfTextId]
+    const encoded = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), {
+      vocabularySize,
+      maximumLength: maximumLength - end.length
+    })
+    return yield* runTrainer({
+      model: base,
+      task: { head: "causal-language-modeling" },
+      // The end of a text is predicted too, and is where the next one would begin.
+      examples: encoded.map((tokens) => ({
+        tokens: Int32Array.from([...end, ...tokens, ...end]).slice(0, maximumLength)
+      })),
+      hyperparameters,
+      stopAfterEpochs,
+      checkpoint
+    })
+  })
+})
+
+/** The training state to continue from. */
+const stateOf = Effect.fnUntraced(function*({ model, state }: FineTuned) {
+  if (state === null) {
+    return yield* new Resume.InvalidTrainState({ reason: "the run has passed its whole horizon and kept none" })
+  }
+  const { tensors } = yield* PretrainedModel.load(model.files)
+  return yield* Resume.decode(yield* Artifact.readFile(state), tensors)
+})
+
+/** Runs the trainer within a stage: resumes, logs, and stores what came out. */
+const runTrainer = Effect.fnUntraced(function*(
+  { checkpoint, stopAfterEpochs, ...options }:
+    & Omit<Trainer.Options, "resume" | "onStep">
+    & { readonly stopAfterEpochs: number; readonly checkpoint: FineTuned | undefined }
+) {
+  const { log } = yield* MetricLog
+  const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint)
+  const { stop } = Trainer.stepsOf(options.examples.length, options.hyperparameters, stopAfterEpochs)
+  const result = yield* Trainer.train({
+    ...options,
+    ...(Number.isFinite(stopAfterEpochs) ? { stopAfterEpochs } : {}),
+    ...(resume === undefined ? {} : { resume }),
+    onStep: ({ epoch, gradientNorm, learningRate, loss, step, tokens }) =>
+      log({
+        step: step + 1,
+        steps: stop,
+        split: "train",
+        values: { loss, learning_rate: learningRate, gradient_norm: gradientNorm, epoch, tokens }
+      })
+  })
+  const complete = result.state.step >= result.totalSteps
+  return new FineTuned({
+    model: yield* PretrainedModel.store(result.checkpoint),
+    state: complete ? null : yield* Artifact.writeFile("state.safetensors", Resume.encode(result.state)),
+    steps: result.state.step,
+    totalSteps: result.totalSteps,
+    epochs: result.state.epoch
+  })
+})

@@ -1,0 +1,52 @@
+/**
+ * Attune: hyperparameter tuning of fine-tuning runs, as typed pipelines.
+ *
+ * Modules are namespaces (`Stage.make`, `Space.logUniform`); the stages that
+ * come with Attune, and the types of what they pass on, are exported by name.
+ */
+
+// Pipelines
+export * as Errors from "./pipeline/Errors.ts"
+export { Executor } from "./pipeline/Executor.ts"
+export * as Metrics from "./pipeline/Metrics.ts"
+export * as Node from "./pipeline/Node.ts"
+export * as Pipeline from "./pipeline/Pipeline.ts"
+export { type PipelineEvent, Progress, type StudyOutcome, type TrialOutcome } from "./pipeline/Progress.ts"
+export { Selection } from "./pipeline/Selection.ts"
+export * as Source from "./pipeline/Source.ts"
+export * as Stage from "./pipeline/Stage.ts"
+
+// Where things are kept and run
+export * as Local from "./executor/Local.ts"
+export * as Workers from "./executor/Workers.ts"
+export * as Artifact from "./store/Artifact.ts"
+export * as Digest from "./store/Digest.ts"
+export { Store } from "./store/Store.ts"
+export { StoreError } from "./store/StoreError.ts"
+export { Backend } from "./tensor/Backend.ts"
+
+// Search
+export * as FullBudget from "./search/FullBudget.ts"
+export * as Grid from "./search/Grid.ts"
+export * as RandomSampler from "./search/RandomSampler.ts"
+export * as Sobol from "./search/Sobol.ts"
+export * as Space from "./search/Space.ts"
+export * as Study from "./search/Study.ts"
+export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
+
+// Data
+export { LabeledText } from "./dataset/LabeledText.ts"
+export { OpenTest } from "./dataset/OpenTest.ts"
+export { SealedTestSplit, TestSplit, TrainSplit, ValidationSplit } from "./dataset/Splits.ts"
+
+// Models, fine-tuning, evaluation
+export * as Bootstrap from "./evaluate/Bootstrap.ts"
+export * as Classification from "./evaluate/Classification.ts"
+export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
+export { FineTune, FineTuned, fineTuneThrough, Pretrain, Text } from "./finetune/FineTune.ts"
+export * as Checkpoint from "./model/Checkpoint.ts"
+export { InitializeModel } from "./model/InitializeModel.ts"
+export { LoadModel } from "./model/LoadModel.ts"
+export { PretrainedModel } from "./model/PretrainedModel.ts"
+export * as Tokenizer from "./model/Tokenizer.ts"
+export * as Random from "./random/Random.ts"

@@ -1,0 +1,20 @@
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stage from "../pipeline/Stage.ts"
+import { ExternalFile } from "../store/Artifact.ts"
+import * as PretrainedModel from "./PretrainedModel.ts"
+
+/**
+ * Loads a pre-trained model from a folder in the layout of the Hugging Face hub
+ * (config.json, model.safetensors, tokenizer.json, tokenizer_config.json), as
+ * `Source.folder` gives it. The files are checked and copied into the store.
+ */
+export const LoadModel = Stage.make("load-model", {
+  inputs: { files: Schema.Array(ExternalFile) },
+  params: {},
+  output: PretrainedModel.PretrainedModel,
+  error: PretrainedModel.ModelError,
+  run: Effect.fn("LoadModel")(function*({ files }) {
+    return yield* PretrainedModel.store(yield* PretrainedModel.load(files))
+  })
+})

@@ -1,0 +1,215 @@
+/**
+ * The table `trials`: one row a trial, its hyperparameters and final metrics as
+ * columns of their own.
+ */
+import { Field } from "apache-arrow/schema"
+import { Bool, type DataType, Float64, Int64, Utf8 } from "apache-arrow/type"
+import * as Schema from "effect/Schema"
+import type { StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
+import type * as Columns from "../store/Columns.ts"
+import * as JsonText from "./JsonText.ts"
+import * as ResultTable from "./ResultTable.ts"
+
+const { column, Int32, optional } = ResultTable
+
+/** The columns that every study has. */
+export const Row = Schema.Struct({
+  study: column(Schema.String, "Name of the study."),
+  trial: column(Int32, "Number of the trial within its study, from 0 in the order of proposal."),
+  status: column(
+    Schema.Literals(["completed", "stopped", "failed", "running"]),
+    "`completed`: reached the last rung. `stopped`: got no more budget. `failed`: see `error`. `running`: has ended a rung but not the last, in the table of a study that has not ended."
+  ),
+  origin: optional(
+    Schema.Literals(["enqueued", "sampler"]),
+    "Whether its hyperparameters were given (the defaults are) or proposed by the sampler. Null until the study ends."
+  ),
+  params: column(Schema.String, "Its hyperparameters as canonical JSON."),
+  budget: column(
+    Schema.Number,
+    "Budget of the highest rung that gave a value; 0 where none did.",
+    "units of the study's budget"
+  ),
+  objective: column(Schema.String, "Dotted path of the metric that the study optimises."),
+  direction: column(Schema.Literals(["minimize", "maximize"]), "Which way of the objective is better."),
+  value: optional(Schema.Number, "The objective at `budget`. Null where the trial never had a finite one."),
+  error: optional(Schema.String, "Why it failed. Null unless `status` is `failed`."),
+  rungs: column(
+    Schema.Array(Schema.Struct({ rung: Int32, budget: Schema.Number, value: Schema.Number })),
+    "The objective at each rung that gave a value, in order. Rungs count from 0."
+  ),
+  seed: optional(Schema.Int, "Seed of the study. Null until the study ends."),
+  sampler: column(Schema.String, "Which sampler proposed the hyperparameters, in words."),
+  scheduler: column(Schema.String, "Which scheduler gave out the budget, in words."),
+  virtual_start: optional(
+    Schema.Number,
+    "When it started on the study's virtual machine. Null until the study ends.",
+    "units of the study's budget"
+  ),
+  virtual_finish: optional(
+    Schema.Number,
+    "When its last rung ended on the study's virtual machine. Null until the study ends.",
+    "units of the study's budget"
+  ),
+  duration_seconds: optional(
+    Schema.Number,
+    "Duration of its stage runs together, each counted once; a run that it shares with another trial counts in both. Null until the study ends.",
+    "seconds"
+  ),
+  selected: column(
+    Schema.Boolean,
+    "Whether it is the best by the study's rule: of the trials that did not fail, the best value at the highest rung that any of them reached; of equal ones the smallest number. Provisional until the study ends."
+  )
+})
+export type Row = typeof Row.Type
+
+export const table = ResultTable.make({
+  name: "trials",
+  format: 1,
+  row: Row,
+  wallClock: ["duration_seconds"],
+  open: "`param_<name>` after `params`, one a hyperparameter: float64, int64, utf8 or bool by its values, JSON text where "
+    + "they are of several kinds; null where a trial has none of that name. `metric_<path>` after `value`, one a number "
+    + "in the trial's output at its highest rung, with `_` for each dot of its path: float64, NaN and infinities kept, "
+    + "null where there is no output; none until the study ends."
+})
+
+/** A trial as far as it is known. */
+export interface Trial {
+  readonly trial: number
+  readonly status: Row["status"]
+  readonly origin: TrialOutcome["origin"] | null
+  readonly params: Readonly<Record<string, unknown>>
+  readonly metrics: Readonly<Record<string, number>>
+  readonly error: string | undefined
+  readonly rungs: TrialOutcome["rungs"]
+  readonly virtualStart: number | null
+  readonly virtualFinish: number | null
+  readonly durationSeconds: number | null
+}
+
+export interface Study {
+  readonly study: string
+  readonly metric: string
+  readonly direction: "minimize" | "maximize"
+  readonly seed: number | null
+  readonly sampler: string
+  readonly scheduler: string
+  readonly trials: ReadonlyArray<Trial>
+}
+
+/** The study as it ended. */
+export const ofOutcome = (outcome: StudyOutcome): Study => ({
+  ...outcome,
+  trials: outcome.trials.map((trial) => ({ ...trial, durationSeconds: durationOf(trial) }))
+})
+
+const durationOf = ({ runs }: TrialOutcome): number => {
+  const millis = new Map(runs.map((run) => [run.key, run.durationMillis]))
+  let sum = 0
+  for (const value of millis.values()) sum += value
+  return sum / 1000
+}
+
+/** The number of the best trial so far, by the rule that a study selects by. */
+export const best = ({ direction, trials }: Pick<Study, "direction" | "trials">): number | undefined => {
+  let found: { readonly trial: number; readonly rung: number; readonly value: number } | undefined
+  for (const { rungs, status, trial } of trials) {
+    const last = rungs.at(-1)
+    if (status === "failed" || last === undefined) continue
+    const { rung, value } = last
+    const better = found === undefined || rung > found.rung
+      || (rung === found.rung && (direction === "minimize" ? value < found.value : value > found.value))
+    if (better) found = { trial, rung, value }
+  }
+  return found?.trial
+}
+
+/** The table of a study, in the order of its trials. */
+export const columns = (study: Study): Columns.Columns => {
+  const trials = study.trials.toSorted((a, b) => a.trial - b.trial)
+  const selected = best({ direction: study.direction, trials })
+  const records = trials.map((trial): Record<string, unknown> => ({
+    study: JsonText.wellFormed(study.study),
+    trial: trial.trial,
+    status: trial.status,
+    origin: trial.origin,
+    params: JsonText.of(trial.params),
+    budget: trial.rungs.at(-1)?.budget ?? 0,
+    objective: JsonText.wellFormed(study.metric),
+    direction: study.direction,
+    value: trial.rungs.at(-1)?.value ?? null,
+    error: trial.error === undefined ? null : JsonText.wellFormed(trial.error),
+    rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value })),
+    seed: study.seed === null ? null : BigInt(study.seed),
+    sampler: JsonText.wellFormed(study.sampler),
+    scheduler: JsonText.wellFormed(study.scheduler),
+    virtual_start: trial.virtualStart,
+    virtual_finish: trial.virtualFinish,
+    duration_seconds: trial.durationSeconds,
+    selected: trial.trial === selected
+  }))
+  const free = ResultTable.freeNames(table.schema.names.map(String))
+  const fields: Array<Field> = []
+  const cells: Record<string, ReadonlyArray<unknown>> = {}
+  const add = (
+    sources: ReadonlyArray<Readonly<Record<string, unknown>>>,
+    rename: (name: string) => string,
+    describe: (name: string) => string,
+    natural: (values: ReadonlyArray<unknown>) => Natural
+  ) => {
+    for (const name of namesOf(sources)) {
+      const values = sources.map((source) => Object.hasOwn(source, name) ? source[name] : undefined)
+      const { toCell, type } = natural(values)
+      const notes = new Map([["description", JsonText.wellFormed(describe(name))]])
+      const field = new Field(free(JsonText.wellFormed(rename(name))), type, true, notes)
+      fields.push(field)
+      cells[field.name] = values.map((value) => value === undefined || value === null ? null : toCell(value))
+    }
+  }
+  for (const field of table.schema.fields) {
+    fields.push(field)
+    cells[field.name] = records.map((record) => record[field.name])
+    if (field.name === "params") {
+      add(
+        trials.map((trial) => trial.params),
+        (name) => `param_${name}`,
+        (name) => `The hyperparameter ${JSON.stringify(name)}.`,
+        naturalOf
+      )
+    }
+    if (field.name === "value") {
+      add(
+        trials.map((trial) => trial.metrics),
+        (path) => `metric_${path.replaceAll(".", "_")}`,
+        (path) => `The number at ${JSON.stringify(path)} in the trial's output.`,
+        () => double
+      )
+    }
+  }
+  return ResultTable.fromCells(fields, trials.length, cells)
+}
+
+const namesOf = (records: ReadonlyArray<Readonly<Record<string, unknown>>>): ReadonlySet<string> =>
+  new Set(records.flatMap((record) => Object.keys(record)))
+
+/** The type of a column that holds the values as they are, and what its cells are. */
+interface Natural {
+  readonly type: DataType
+  readonly toCell: (value: any) => unknown
+}
+
+const double: Natural = { type: new Float64(), toCell: Number }
+
+const naturalOf = (values: ReadonlyArray<unknown>): Natural => {
+  const present = values.filter((value) => value !== undefined && value !== null)
+  const every = (test: (value: any) => boolean) => present.length > 0 && present.every(test)
+  if (every((value) => typeof value === "boolean")) return { type: new Bool(), toCell: (value) => value }
+  if (every((value) => typeof value === "number")) {
+    return every((value) => Number.isSafeInteger(value) && !Object.is(value, -0))
+      ? { type: new Int64(), toCell: BigInt }
+      : double
+  }
+  const isText = every((value) => typeof value === "string")
+  return { type: new Utf8(), toCell: isText ? JsonText.wellFormed : JsonText.of }
+}

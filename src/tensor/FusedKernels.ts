@@ -1,0 +1,51 @@
+/**
+ * Kernels that do an operation of ours in one go, where a backend has them. A backend registers what it has under these
+ * names; the operations ask, and compose TensorFlow.js operations where it has none.
+ */
+import type { Tensor, Tf } from "./TensorFlow.ts"
+
+/** Inputs and outputs are `float32`. Matrices named `x` have their leading axes joined: `[rows, width]`. */
+export const names = {
+  /** `x`, `weight`, maybe `bias`: the product plus bias. */
+  linear: "AttuneLinear",
+  /** `x`, `gain`, `bias`; attribute `epsilon`: the result, the rows' means, their inverse standard deviations. */
+  layerNorm: "AttuneLayerNorm",
+  /** `x`, `gain`, `means`, `inverses`, `dy`: the gradients of x, gain and bias. */
+  layerNormGradient: "AttuneLayerNormGradient",
+  /** `x`. */
+  gelu: "AttuneGelu",
+  /** `x`, `dy`. */
+  geluGradient: "AttuneGeluGradient",
+  /** `q`, `k`, `v`, maybe `mask`: the result and the weights. */
+  attention: "AttuneAttention",
+  /** `q`, `k`, `v`, `weights`, `dy`: the gradients of q, k and v. */
+  attentionGradient: "AttuneAttentionGradient",
+  /** `qkv`, maybe `mask`; attribute `heads`: the result and the weights. */
+  selfAttention: "AttuneSelfAttention",
+  /** `qkv`, `weights`, `dy`; attribute `heads`: the gradient of qkv. */
+  selfAttentionGradient: "AttuneSelfAttentionGradient"
+} as const
+
+export type Name = (typeof names)[keyof typeof names]
+
+type Inputs = Readonly<Record<string, Tensor | undefined>>
+
+/** Whether the active backend has a kernel and these inputs are of its type. */
+export const has = (tf: Tf, name: Name, inputs: ReadonlyArray<Tensor | undefined>): boolean =>
+  tf.getKernel(name, tf.getBackend()) !== undefined &&
+  inputs.every((input) => input === undefined || input.dtype === "float32")
+
+/** Runs a kernel that gives several tensors. */
+export const runAll = (
+  tf: Tf,
+  name: Name,
+  inputs: Inputs,
+  attributes: Readonly<Record<string, number>> = {}
+): Array<Tensor> => {
+  const given = Object.fromEntries(Object.entries(inputs).filter(([, input]) => input !== undefined))
+  return [tf.engine().runKernel<Array<Tensor> | Tensor>(name, given as Record<string, Tensor>, attributes)].flat()
+}
+
+/** Runs a kernel that gives one tensor. */
+export const run = (tf: Tf, name: Name, inputs: Inputs, attributes?: Readonly<Record<string, number>>): Tensor =>
+  runAll(tf, name, inputs, attributes)[0]!
