@@ -1,6 +1,7 @@
 /**
  * The training step of a small GPT-2 on WebAssembly: stock TensorFlow.js, model and kernels as one finds them, against
- * our operations and kernels, in one process.
+ * our operations and kernels, in one process. The stock side has two things of ours without which it would not run: the
+ * segment sum that it lacks, and the registered gradients.
  *
  *     node bench/tensor.ts [--format json]
  */
@@ -92,7 +93,7 @@ const numbers = (count: number, seed: number): Float32Array => {
 
 type Weights = Record<string, Tensor>
 
-export const initialise = (tf: Tf, size: Size): Weights => {
+const initialise = (tf: Tf, size: Size): Weights => {
   const weights: Weights = {}
   const matrix = (name: string, rows: number, columns: number) => {
     weights[name] = tf.tensor2d(numbers(rows * columns, Object.keys(weights).length + 1), [rows, columns])
@@ -169,7 +170,7 @@ const gradients = (tf: Tf, style: Style, size: Size, weights: Weights): Array<Te
 }
 
 /** One step of gradient descent, in place. */
-export const step = (tf: Tf, style: Style, size: Size, weights: Weights): void => {
+const step = (tf: Tf, style: Style, size: Size, weights: Weights): void => {
   const found = gradients(tf, style, size, weights)
   for (const [at, name] of Object.keys(weights).entries()) {
     const next = tf.tidy(() => tf.sub(weights[name]!, tf.mul(found[at]!, 0.01)))

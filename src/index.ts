@@ -36,7 +36,10 @@ export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
 
 // Data
 export { LabeledText } from "./dataset/LabeledText.ts"
+export { LoadExamples } from "./dataset/LoadExamples.ts"
 export { OpenTest } from "./dataset/OpenTest.ts"
+export * as Split from "./dataset/Split.ts"
+export { SplitExamples } from "./dataset/SplitExamples.ts"
 export { SealedTestSplit, TestSplit, TrainSplit, ValidationSplit } from "./dataset/Splits.ts"
 
 // Models, fine-tuning, evaluation
@@ -45,8 +48,9 @@ export * as Classification from "./evaluate/Classification.ts"
 export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
 export { FineTune, FineTuned, fineTuneThrough, Pretrain, Text } from "./finetune/FineTune.ts"
 export * as Checkpoint from "./model/Checkpoint.ts"
+export * as Gpt2 from "./model/Gpt2.ts"
 export { InitializeModel } from "./model/InitializeModel.ts"
 export { LoadModel } from "./model/LoadModel.ts"
-export { PretrainedModel } from "./model/PretrainedModel.ts"
+export * as PretrainedModel from "./model/PretrainedModel.ts"
 export * as Tokenizer from "./model/Tokenizer.ts"
 export * as Random from "./random/Random.ts"

@@ -28,7 +28,8 @@ export interface Options {
 }
 
 export interface Session {
-  readonly node: Node.Any
+  /** What its stages need beyond store and executor is in `layer`. */
+  readonly node: Node.Node<unknown, unknown>
   /** The absolute folder of the store. */
   readonly root: string
   /** The store, the executor, and what the pipeline brings for its own stages. */
@@ -54,7 +55,7 @@ export const open = Effect.fnUntraced(function*(
     ...(options.concurrency === undefined ? {} : { cpu: options.concurrency })
   })
   return {
-    node,
+    node: node as Node.Node<unknown, unknown>,
     root,
     layer: Layer.mergeAll(Store.layer(root), workers, (pipeline.layer ?? Layer.empty) as Layer.Layer<never>)
   }

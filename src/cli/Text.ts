@@ -1,60 +1,20 @@
 /**
  * Text for a terminal: what comes from data is made harmless, cut to a width, and numbers are made short.
  */
-
-const named: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
-
-/** C0 and C1 controls, the line separators, and the marks that reorder the text around them. */
-// oxlint-disable-next-line no-control-regex
-const invisible = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+import * as DisplayWidth from "../results/DisplayWidth.ts"
+import * as Format from "../results/Format.ts"
 
 /** Text from data, with every character that could act on the terminal written out. */
-export const visible = (text: string): string =>
-  text.replaceAll(
-    invisible,
-    (character) => named[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+export { visible } from "../results/Format.ts"
+/** The text, cut to fit so many columns. */
+export { truncate as fit } from "../results/DisplayWidth.ts"
 
-/** As `visible`, for messages that may have several lines. */
+/** The lines of a message that may have several, each made harmless. */
 export const visibleLines = (text: string): ReadonlyArray<string> =>
-  text.split("\n").map((line) => visible(line.trimEnd())).filter((line) => line !== "")
-
-const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" })
-
-/** Scripts whose characters fill two columns (Unicode Standard Annex 11, classes W and F), and emoji. */
-const wide =
-  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{20000}-\u{3fffd}])/u
-
-const isAscii = (text: string): boolean => {
-  for (let index = 0; index < text.length; index++) {
-    if (text.charCodeAt(index) > 0x7e) return false
-  }
-  return true
-}
-
-const graphemeWidth = (grapheme: string): number => wide.test(grapheme) ? 2 : 1
+  text.split("\n").map((line) => Format.visible(line.trimEnd())).filter((line) => line !== "")
 
 /** How many columns a text fills. It must have no control characters. */
-export const width = (text: string): number => {
-  if (isAscii(text)) return text.length
-  let columns = 0
-  for (const { segment } of segmenter.segment(text)) columns += graphemeWidth(segment)
-  return columns
-}
-
-/** The text, cut to fit so many columns. */
-export const fit = (text: string, columns: number): string => {
-  if (width(text) <= columns) return text
-  if (columns <= 0) return ""
-  let cut = ""
-  let used = 0
-  for (const { segment } of segmenter.segment(text)) {
-    used += graphemeWidth(segment)
-    if (used > columns - 1) break
-    cut += segment
-  }
-  return `${cut}…`
-}
+export const width = DisplayWidth.of
 
 /** The text, filled up with spaces to so many columns. */
 export const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
@@ -104,6 +64,6 @@ export const count = (number: number, noun: string): string => `${number} ${noun
 export const value = (data: unknown): string => {
   if (data === null || data === undefined) return ""
   if (typeof data === "number") return measure(data)
-  if (typeof data === "string") return visible(data)
-  return visible(JSON.stringify(data, (_, item: unknown) => typeof item === "bigint" ? String(item) : item) ?? "")
+  if (typeof data === "string") return Format.visible(data)
+  return Format.visible(JSON.stringify(data, (_, item: unknown) => typeof item === "bigint" ? String(item) : item) ?? "")
 }

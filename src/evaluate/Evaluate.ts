@@ -11,7 +11,6 @@ import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Tokenizer from "../model/Tokenizer.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
-import * as Digest from "../store/Digest.ts"
 import * as Classification from "./Classification.ts"
 import * as Predict from "./Predict.ts"
 
@@ -98,7 +97,7 @@ export const Evaluate = Stage.make("evaluate", {
         const predicted = answers.predicted[index]!
         return {
           split: split.kind,
-          example: Digest.ofJson({ text, label }),
+          example: LabeledText.identity({ text, label }),
           text,
           label,
           predicted: labels[predicted]!,

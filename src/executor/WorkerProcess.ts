@@ -44,7 +44,7 @@ const handle = Effect.fnUntraced(function*(request: Protocol.Request): Effect.fn
   if (stage === undefined || stage === "ambiguous") {
     const detail = stage === undefined
       ? `importing ${setup.pipeline} does not define ${request.stage}; define it at the top level of a module`
-      : `${request.stage} is made more than once by the same line; give each stage a name of its own`
+      : `${request.stage} is made more than once; give each stage a name of its own`
     return yield* new StageUnavailable({ stage: request.stage, detail })
   }
   const { id, inputs, key, owner, params } = request

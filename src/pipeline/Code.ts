@@ -20,6 +20,9 @@ export const CodeIdentity = Context.Reference<(stage: Definition) => Effect.Effe
 
 const known = new WeakMap<Definition, string>()
 
+/** Where Attune itself runs from its sources, they count like the project's own. */
+const sources = import.meta.url.endsWith(".ts") ? new URL("../index.ts", import.meta.url).href : undefined
+
 let analyser: ReturnType<typeof Fingerprint.make> | undefined
 
 const analysed = (stage: Definition): Effect.Effect<string, StageUnavailable> =>
@@ -28,7 +31,7 @@ const analysed = (stage: Definition): Effect.Effect<string, StageUnavailable> =>
       const found = known.get(stage)
       if (found !== undefined) return found
       if (stage.site === undefined) throw new Error("it cannot be told which file defines it; give it a version")
-      analyser ??= Fingerprint.make()
+      analyser ??= Fingerprint.make(sources === undefined ? {} : { self: { name: "attune", entry: sources } })
       const { digest } = analyser.ofStage({ file: stage.site.file, name: stage.name, line: stage.site.line })
       const identity = stage.version === undefined ? digest : Digest.ofJson({ code: digest, version: stage.version })
       known.set(stage, identity)

@@ -15,7 +15,10 @@ const upstream = (node: Node.Any): ReadonlyArray<readonly [label: string, source
     case "List":
       return op.sources.map((source, index) => [String(index), origin(source)])
     case "Expand":
-      return [["trial", origin(op.expand.template)]]
+      return [
+        ...op.expand.sources.map((source) => ["", origin(source)] as const),
+        ["", origin(op.expand.template)]
+      ]
     case "At":
     case "Source":
       return []

@@ -7,7 +7,7 @@
  * is immutable and refers only to nodes that exist already, so a graph of nodes
  * cannot have a cycle.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import type { RunRecord } from "../store/RunRecord.ts"
@@ -56,7 +56,8 @@ export type Op =
 export interface Expansion {
   /** Shown in drawings in place of what will be decided. */
   readonly template: Any
-  /** Nodes that must be there before the first decision, whatever it is. */
+  /** Nodes that must have run before anything can be decided. */
+  readonly sources: ReadonlyArray<Any>
   readonly run: (context: ExpansionContext) => Effect.Effect<unknown, unknown, any>
 }
 
@@ -129,6 +130,23 @@ export const all: {
       { _tag: "Struct", sources: nodes as Sources }
     )
 
+/**
+ * A node that is only known once another has run: `then` makes it of that one's
+ * output, such as a training run with the hyperparameters that a study chose.
+ *
+ * `then` must be pure. It is also called with `example`, to learn what the node
+ * puts out and to draw it.
+ */
+export const bind = <A, E, R, B, E2, R2>(name: string, source: Node<A, E, R>, options: {
+  readonly example: NoInfer<A>
+  readonly then: (output: NoInfer<A>) => Node<B, E2, R2>
+}): Node<B, E | E2, R | R2> => {
+  const template = options.then(options.example)
+  const run = (context: ExpansionContext) =>
+    Effect.flatMap(context.run(source, name), (output) => context.run(options.then(output as A), name))
+  return make(name, template.output, { _tag: "Expand", expand: { template, sources: [source], run } })
+}
+
 /** The nodes that must have run before this one can. */
 export const dependencies = (node: Any): ReadonlyArray<Any> => {
   switch (node.op._tag) {
@@ -140,8 +158,9 @@ export const dependencies = (node: Any): ReadonlyArray<Any> => {
       return Object.values(node.op.sources)
     case "List":
       return node.op.sources
-    case "Source":
     case "Expand":
+      return node.op.expand.sources
+    case "Source":
       return []
   }
 }

@@ -39,15 +39,23 @@ type Own<R> = Exclude<R, Provided>
  *
  * A pipeline without settings and services need not be made: export the node.
  */
-export const make = <const Settings extends Fields, A, E, R>(
-  options:
-    & {
-      readonly settings: Settings
-      readonly node: (settings: Schema.Struct.Type<Settings>) => Node.Node<A, E, R>
-    }
-    & ([Own<R>] extends [never] ? { readonly layer?: undefined }
-      : { readonly layer: Layer.Layer<Own<NoInfer<R>>, any> })
-): Pipeline<Settings, A, E, R> => ({
+export const make: {
+  // Two signatures and not a condition on R: a condition is decided before R is inferred from a `node` that takes settings.
+  <const Settings extends Fields, A, E>(options: {
+    readonly settings: Settings
+    readonly node: (settings: Schema.Struct.Type<Settings>) => Node.Node<A, E, Provided>
+    readonly layer?: undefined
+  }): Pipeline<Settings, A, E, never>
+  <const Settings extends Fields, A, E, R>(options: {
+    readonly settings: Settings
+    readonly node: (settings: Schema.Struct.Type<Settings>) => Node.Node<A, E, R>
+    readonly layer: Layer.Layer<Own<NoInfer<R>>, any>
+  }): Pipeline<Settings, A, E, R>
+} = (options: {
+  readonly settings: Fields
+  readonly node: (settings: any) => Node.Any
+  readonly layer?: Layer.Layer<any, any> | undefined
+}): any => ({
   [TypeId]: TypeId,
   settings: Schema.Struct(options.settings),
   node: options.node,

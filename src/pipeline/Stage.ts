@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
+import { fileURLToPath } from "node:url"
 import type { Store } from "../store/Store.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { Backend } from "../tensor/Backend.ts"
@@ -126,7 +127,7 @@ const registry = new Map<string, Definition | "ambiguous">()
 
 /** Names a stage across processes that have imported the same files. */
 export const identity = (stage: Pick<Definition, "name" | "site">): string =>
-  `${stage.name} (${stage.site?.file ?? "unknown file"}:${stage.site?.line ?? 0})`
+  `${stage.name} (${stage.site?.file ?? "unknown file"})`
 
 const register = (definition: Definition) => {
   const id = identity(definition)
@@ -134,8 +135,8 @@ const register = (definition: Definition) => {
 }
 
 /**
- * The stage of this identity. A stage made more than once by the same line, by a
- * factory say, is `"ambiguous"`: which one is meant cannot be told from another process.
+ * The stage of this identity. A name made more than once in a file, by a factory
+ * say, is `"ambiguous"`: which one is meant cannot be told from another process.
  */
 export const lookup = (id: string): Definition | "ambiguous" | undefined => registry.get(id)
 
@@ -146,5 +147,7 @@ const callSite = (): Site | undefined => {
   const lines = new globalThis.Error("site").stack?.split("\n") ?? []
   globalThis.Error.stackTraceLimit = limit
   const match = /\(?((?:file:\/\/)?\/[^():]*):(\d+):\d+\)?$/.exec(lines[3] ?? "")
-  return match === null ? undefined : { file: match[1]!, line: Number(match[2]) }
+  if (match === null) return undefined
+  const file = match[1]!
+  return { file: file.startsWith("file:") ? fileURLToPath(file) : file, line: Number(match[2]) }
 }

@@ -27,12 +27,12 @@ export const Row = Schema.Struct({
 })
 export type Row = typeof Row.Type
 
-/** The metrics of a run hold its wall clock, so what is stored of them differs from run to run. */
+/** The sealed metrics of a run hold times, so what is stored of them varies. */
 export const table = ResultTable.make({
   name: "artifacts",
   format: 1,
   row: Row,
-  wallClock: ["digest", "sha256", "bytes", "path"]
+  varying: ["digest", "sha256", "bytes", "path"]
 })
 
 /** The table of all records, by key of the run; within a run in the order of its output, the metrics last. */

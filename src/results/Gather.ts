@@ -5,8 +5,8 @@
 import { Field } from "apache-arrow/schema"
 import { type DataType, Float64, Int64, Utf8 } from "apache-arrow/type"
 import * as Effect from "effect/Effect"
-import * as Artifact from "../store/Artifact.ts"
 import { nameOf, storageOf } from "../store/ArrowType.ts"
+import * as Artifact from "../store/Artifact.ts"
 import * as Columns from "../store/Columns.ts"
 import * as Digest from "../store/Digest.ts"
 import type { ObjectReference } from "../store/RunRecord.ts"
@@ -72,9 +72,9 @@ export const columns = Effect.fnUntraced(function*(
   const others = new Set(tables.flatMap(({ schema }) => schema.fields.map(({ name }) => name)))
   for (const { name } of fixed) others.delete(name)
   const fields = [...table.schema.fields]
-  for (const { name } of fixed) cells[name] = join(name, tables, length).cells
+  for (const { name } of fixed) cells[name] = join(name, tables).cells
   for (const name of others) {
-    const { cells: column, nullable, notes, type } = join(name, tables, length)
+    const { cells: column, nullable, notes, type } = join(name, tables)
     const field = new Field(free(name), type, nullable, notes)
     fields.push(field)
     cells[field.name] = column
@@ -82,18 +82,17 @@ export const columns = Effect.fnUntraced(function*(
   return ResultTable.fromCells(fields, length, cells)
 })
 
-const join = (name: string, tables: ReadonlyArray<Columns.Columns>, length: number) => {
+const join = (name: string, tables: ReadonlyArray<Columns.Columns>) => {
   const fields = tables.map(({ schema }) => schema.fields.find((field) => field.name === name))
   const types = new Map(fields.flatMap((field) => field === undefined ? [] : [[nameOf(field.type), field.type]]))
   const { toCell, type } = common([...types.values()])
-  const cells = new Array<unknown>(length)
-  let row = 0
+  const cells: Array<unknown> = []
   tables.forEach(({ columns, length }, i) => {
     const field = fields[i]
     const column = columns[name]
     for (let j = 0; j < length; j++) {
       const cell = column?.[j] ?? null
-      cells[row++] = cell === null || field === undefined ? null : toCell(cell, field.type)
+      cells.push(cell === null || field === undefined ? null : toCell(cell, field.type))
     }
   })
   return {

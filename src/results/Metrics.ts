@@ -27,7 +27,7 @@ export const Row = Schema.Struct({
 })
 export type Row = typeof Row.Type
 
-export const table = ResultTable.make({ name: "metrics", format: 1, row: Row, wallClock: ["seconds"] })
+export const table = ResultTable.make({ name: "metrics", format: 1, row: Row, varying: ["seconds"] })
 
 /** The columns that do not come out of the sealed logs. */
 export const front = ["study", "trial", "stage", "run"]

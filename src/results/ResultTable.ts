@@ -1,18 +1,19 @@
 /**
- * One kind of result table: its columns with their units, which of them are
- * wall clock, and how a table of that kind is kept under the store's `tables/`.
+ * One kind of result table: its columns with their units, which of them vary
+ * between runs that compute the same (times, machines), and how a table of that
+ * kind is kept under the store's `tables/`.
  *
  * Each file says in its key-value metadata what it is:
  *
- * | key                | value                                                       |
- * | ------------------ | ----------------------------------------------------------- |
- * | `attune.table`     | the kind, such as `metrics`                                 |
- * | `attune.format`    | version of the columns of this kind                         |
- * | `attune.study`     | name of the study, in the tables of a study                 |
- * | `attune.complete`  | `false` while the study is running                          |
- * | `attune.content`   | digest of the content without the wall-clock columns        |
- * | `attune.source`    | digest of what the table was made from, wall clock included |
- * | `attune.wallClock` | JSON list of the wall-clock columns                         |
+ * | key                | value                                                      |
+ * | ------------------ | ---------------------------------------------------------- |
+ * | `attune.table`     | the kind, such as `metrics`                                |
+ * | `attune.format`    | version of the columns of this kind                        |
+ * | `attune.study`     | name of the study, in the tables of a study                |
+ * | `attune.complete`  | `false` while the study is running                         |
+ * | `attune.content`   | digest of the content without the varying columns          |
+ * | `attune.source`    | digest of all that the table was made from                 |
+ * | `attune.varying`   | JSON list of the varying columns                           |
  */
 import { type Field, Schema as ArrowSchema } from "apache-arrow/schema"
 import * as Effect from "effect/Effect"
@@ -34,7 +35,7 @@ export interface ResultTable {
   /** The columns that every table of this kind has. */
   readonly schema: ArrowSchema
   /** Columns that differ between runs that compute the same. */
-  readonly wallClock: ReadonlyArray<string>
+  readonly varying: ReadonlyArray<string>
   /** Columns that a table may have besides, in words. */
   readonly open: string | undefined
 }
@@ -43,13 +44,13 @@ export const make = (options: {
   readonly name: string
   readonly format: number
   readonly row: Columns.RowSchemaLike
-  readonly wallClock?: ReadonlyArray<string>
+  readonly varying?: ReadonlyArray<string>
   readonly open?: string
 }): ResultTable => ({
   name: options.name,
   format: options.format,
   schema: Columns.schemaOf(options.row),
-  wallClock: options.wallClock ?? [],
+  varying: options.varying ?? [],
   open: options.open
 })
 
@@ -97,9 +98,9 @@ const without = (columns: Columns.Columns, names: ReadonlyArray<string>): Column
   schema: new ArrowSchema(columns.schema.fields.filter(({ name }) => !names.includes(name)))
 })
 
-/** The digest of what a table says apart from the wall clock: equal for equal studies, whoever ran them. */
+/** The digest of what a table says without its varying columns: equal for equal studies, whoever ran them. */
 export const contentDigest = (table: ResultTable, columns: Columns.Columns): string =>
-  Columns.digest(without(columns, table.wallClock))
+  Columns.digest(without(columns, table.varying))
 
 export interface Target {
   readonly table: ResultTable
@@ -181,7 +182,7 @@ export const publish = Effect.fnUntraced(function*(
       "attune.complete": String(target.complete ?? true),
       "attune.content": contentDigest(table, made),
       "attune.source": sourceOf(target, source),
-      "attune.wallClock": JSON.stringify(table.wallClock),
+      "attune.varying": JSON.stringify(table.varying),
       ...(study === undefined ? {} : { "attune.study": study })
     }
   })

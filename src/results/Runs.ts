@@ -39,7 +39,18 @@ export const table = ResultTable.make({
   name: "runs",
   format: 1,
   row: Row,
-  wallClock: ["attempts", "worker", "host", "platform", "cpu", "cores", "memory_bytes", "versions", "started", "duration_seconds"]
+  varying: [
+    "attempts",
+    "worker",
+    "host",
+    "platform",
+    "cpu",
+    "cores",
+    "memory_bytes",
+    "versions",
+    "started",
+    "duration_seconds"
+  ]
 })
 
 /** The table of all records, by key. */

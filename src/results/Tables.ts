@@ -70,10 +70,12 @@ export const folderOf = (study: string): string => {
 }
 
 /** The absolute path of a table of a study, or of one that the whole store has. */
-export const pathOf = Effect.fnUntraced(function*(name: string, study?: string): Effect.fn.Return<string, never, Store> {
-  const store = yield* Store
-  return ResultTable.pathOf(store, study === undefined ? fileOf(name) : `${folderOf(study)}/${fileOf(name)}`)
-})
+export const pathOf = Effect.fnUntraced(
+  function*(name: string, study?: string): Effect.fn.Return<string, never, Store> {
+    const store = yield* Store
+    return ResultTable.pathOf(store, study === undefined ? fileOf(name) : `${folderOf(study)}/${fileOf(name)}`)
+  }
+)
 
 const fileOf = (table: string): string => `${table}.parquet`
 

@@ -67,8 +67,9 @@ export const table = ResultTable.make({
   name: "trials",
   format: 1,
   row: Row,
-  wallClock: ["duration_seconds"],
-  open: "`param_<name>` after `params`, one a hyperparameter: float64, int64, utf8 or bool by its values, JSON text where "
+  varying: ["duration_seconds"],
+  open:
+    "`param_<name>` after `params`, one a hyperparameter: float64, int64, utf8 or bool by its values, JSON text where "
     + "they are of several kinds; null where a trial has none of that name. `metric_<path>` after `value`, one a number "
     + "in the trial's output at its highest rung, with `_` for each dot of its path: float64, NaN and infinities kept, "
     + "null where there is no output; none until the study ends."

@@ -278,7 +278,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
     }
   )
 
-  return Node.make(name, resultSchema(space.schema, template.output), { _tag: "Expand", expand: { template, run } })
+  return Node.make(name, resultSchema(space.schema, template.output), { _tag: "Expand", expand: { template, sources: [], run } })
 }
 
 /** A summary is only read once nothing is running. */

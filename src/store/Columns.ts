@@ -205,19 +205,29 @@ const toRowsResult = <S extends RowSchemaLike>(
   rowSchema: S,
   columns: Columns
 ): Result.Result<ReadonlyArray<S["Type"]>, RowRejected | SchemaMismatch> => {
-  const { decode, fromCells: fromCellsOf, schema } = compile(rowSchema)
-  const mismatched = compare(schema, columns.schema)
+  const mismatched = compare(schemaOf(rowSchema), columns.schema)
   if (mismatched !== undefined) return Result.fail(mismatched)
+  const decode = rowDecoder(rowSchema)
   const rows: Array<S["Type"]> = []
   for (let i = 0; i < columns.length; i++) {
-    const cells = record(columns, i)
-    const decoded = decode(fromCellsOf(cells))
-    if (Result.isFailure(decoded)) {
-      return Result.fail(new RowRejected({ row: i + 1, ...RowProblem.ofIssue(decoded.failure.issue, cells) }))
-    }
-    rows.push(decoded.success as S["Type"])
+    const decoded = decode(record(columns, i))
+    if (Result.isFailure(decoded)) return Result.fail(new RowRejected({ row: i + 1, ...decoded.failure }))
+    rows.push(decoded.success)
   }
   return Result.succeed(rows)
+}
+
+/** How one row's cells, by name and in the representation of its schema's columns, become a row. */
+export const rowDecoder = <S extends RowSchemaLike>(
+  rowSchema: S
+): (cells: Readonly<Record<string, unknown>>) => Result.Result<S["Type"], RowProblem.RowProblem> => {
+  const { decode, fromCells: fromCellsOf } = compile(rowSchema)
+  return (cells) => {
+    const decoded = decode(fromCellsOf(cells))
+    return Result.isFailure(decoded)
+      ? Result.fail(RowProblem.ofIssue(decoded.failure.issue, cells))
+      : Result.succeed(decoded.success as S["Type"])
+  }
 }
 
 /** What keeps a table of `found` from being read as `expected`. Nullability is left to the rows. */
@@ -293,6 +303,14 @@ export const digest = (columns: Columns): string =>
  * The digest of each row: of its cells by name, those that are missing left
  * out. A row keeps its digest when columns change places, when a column
  * without a value in that row is added, and when an integer is stored wider.
+ *
+ * With `names` only those columns count, as when a row is known by its id.
  */
-export const rowDigests = (columns: Columns): ReadonlyArray<string> =>
-  ColumnDigest.ofRows(columns.schema, columns.length, columns.columns)
+export const rowDigests = (columns: Columns, names?: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const absent = names?.find((name) => columns.columns[name] === undefined)
+  if (absent !== undefined) {
+    throw new RangeError(`The table has no column ${absent}, only ${columns.schema.names.join(", ")}.`)
+  }
+  const schema = names === undefined ? columns.schema : columns.schema.select([...names])
+  return ColumnDigest.ofRows(schema, columns.length, columns.columns)
+}

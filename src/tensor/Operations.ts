@@ -188,11 +188,20 @@ const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefine
   return { weights, value: tf.matMul(weights, v) }
 }
 
-/** A mask whose last two axes are written out, as the fused kernels read it. */
-const fullMask = (tf: Tf, mask: Tensor | undefined, queries: number, keys: number): Tensor | undefined =>
-  mask === undefined || (mask.rank >= 2 && last(mask) === keys && mask.shape[mask.rank - 2] === queries)
+/**
+ * A mask that broadcasts to the scores of attention, its last two axes written out as the fused kernels read them.
+ */
+const fullMask = (tf: Tf, mask: Tensor | undefined, scores: ReadonlyArray<number>): Tensor | undefined => {
+  if (mask === undefined) return undefined
+  const missing = scores.length - mask.rank
+  if (missing < 0 || mask.shape.some((extent, at) => extent !== 1 && extent !== scores[missing + at])) {
+    throw new RangeError(`attention: mask ${shapeOf(mask)} does not broadcast to [${scores.join(", ")}]`)
+  }
+  const inner = scores.slice(-2)
+  return mask.rank >= 2 && mask.shape.slice(-2).join() === inner.join()
     ? mask
-    : tf.broadcastTo(mask, [...mask.shape.slice(0, -2), queries, keys])
+    : tf.broadcastTo(mask, [...mask.shape.slice(0, -2), ...inner])
+}
 
 /** The gradients of {@link attend} with respect to `q`, `k` and `v`. */
 const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: Tensor) => {
@@ -226,9 +235,10 @@ export const attention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor
   ) {
     throw new RangeError(`attention: q ${shapeOf(q)}, k ${shapeOf(k)} and v ${shapeOf(v)} do not fit`)
   }
+  const scores = [...q.shape.slice(0, -1), k.shape[k.rank - 2]!]
   if (FusedKernels.has(tf, FusedKernels.names.attention, [q, k, v, mask])) {
     return differentiable(tf, [q, k, v], () => {
-      const full = fullMask(tf, mask, q.shape[q.rank - 2]!, k.shape[k.rank - 2]!)
+      const full = fullMask(tf, mask, scores)
       const [value, weights] = FusedKernels.runAll(tf, FusedKernels.names.attention, { q, k, v, mask: full })
       return {
         value: value!,
@@ -239,7 +249,7 @@ export const attention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor
     })
   }
   return differentiable(tf, [q, k, v], () => {
-    const { value, weights } = attend(tf, q, k, v, mask)
+    const { value, weights } = attend(tf, q, k, v, fullMask(tf, mask, scores))
     return {
       value,
       saved: [q, k, v, weights],
@@ -268,9 +278,10 @@ export const selfAttention = (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor)
   if (qkv.rank !== 3 || batch === undefined || time === undefined || joint === undefined || joint % (3 * heads) !== 0) {
     throw new RangeError(`selfAttention: qkv ${shapeOf(qkv)} is not [batch, time, 3 * width] for ${heads} heads`)
   }
+  const scores = [batch, heads, time, time]
   if (FusedKernels.has(tf, FusedKernels.names.selfAttention, [qkv, mask])) {
     return differentiable(tf, [qkv], () => {
-      const full = fullMask(tf, mask, time, time)
+      const full = fullMask(tf, mask, scores)
       const [value, weights] = FusedKernels.runAll(
         tf,
         FusedKernels.names.selfAttention,
@@ -291,7 +302,7 @@ export const selfAttention = (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor)
     const parted = tf.transpose(tf.reshape(qkv, [batch, time, 3 * heads, size]), [0, 2, 1, 3])
     const part = (index: number): Tensor => tf.slice(parted, [0, index * heads, 0, 0], [batch, heads, time, size])
     const q = part(0), k = part(1), v = part(2)
-    const { value, weights } = attend(tf, q, k, v, mask)
+    const { value, weights } = attend(tf, q, k, v, fullMask(tf, mask, scores))
     return {
       value: tf.reshape(tf.transpose(value, [0, 2, 1, 3]), [batch, time, width]),
       saved: [q, k, v, weights],

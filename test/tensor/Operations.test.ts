@@ -188,9 +188,28 @@ describe("attention", () => {
     )
   })
 
+  it.effect("takes any mask that broadcasts to the scores", () =>
+    Effect.forEach(
+      [[11, 11], [2, 1, 11, 11], [1, 3, 1, 11], [11, 1], [1, 1, 1, 1], [2, 3, 11, 11], [11]],
+      (shape) =>
+        equal(
+          (tf, q, k, v) => Operations.attention(tf, q, k, v, tf.mul(tensor(tf, shape, 9), 3)),
+          (tf, q, k, v) => plain.attention(tf, q, k, v, tf.mul(tensor(tf, shape, 9), 3)),
+          [[2, 3, 11, 6], [2, 3, 11, 6], [2, 3, 11, 6]]
+        )
+    ))
+
   it.effect("refuses shapes that do not fit", () =>
     Effect.gen(function*() {
       const { tf } = yield* Backend
+      tf.tidy(() => {
+        const x = tf.ones([2, 1, 3, 4])
+        assert.throws(
+          () => Operations.attention(tf, x, x, x, tf.ones([3, 1, 3, 3])),
+          RangeError,
+          "mask [3, 1, 3, 3] does not broadcast to [2, 1, 3, 3]"
+        )
+      })
       tf.tidy(() =>
         assert.throws(
           () => Operations.attention(tf, tf.ones([1, 2, 3, 4]), tf.ones([1, 2, 3, 5]), tf.ones([1, 2, 3, 4])),

@@ -36,14 +36,26 @@ export const doctor = Effect.fnUntraced(function*(flags: {
 }) {
   const backends = yield* Effect.forEach(Backend.descriptions, backend, { concurrency: 2 })
   const checks = [...machine(), yield* store(StoreLocation.resolve(flags)), ...backends, ...packages()]
-  Data.print(flags.format, {
-    columns: ["check", "status", "detail", "remedy"],
-    rows: checks.map(({ check, detail, remedy, status }) => [check, status, detail, remedy ?? null])
-  })
+  if (flags.format === "table") for (const line of lines(checks)) Output.print(line)
+  else {
+    const rows = checks.map((check) => ({ ...check, remedy: check.remedy ?? null }))
+    Data.print(flags.format, Data.table(["check", "status", "detail", "remedy"], rows))
+  }
   const broken = checks.filter(({ status }) => status === "broken").map(({ check }) => check)
   if (broken.length > 0) return yield* new NotReady({ checks: broken })
   Output.say("Ready to run pipelines.")
 })
+
+/** A check a line, what to do about it below it: both are sentences, too long for a table. */
+const lines = (checks: ReadonlyArray<Check>): ReadonlyArray<string> => {
+  const { bad, faint, good } = Output.style(Output.stdout)
+  const tone = { ok: good, missing: faint, broken: bad }
+  const widest = Math.max(...checks.map(({ check }) => Text.width(check)))
+  return checks.flatMap(({ check, detail, remedy, status }) => [
+    `${tone[status](Text.pad(status, "missing".length))}  ${Text.pad(check, widest)}  ${Text.visible(detail)}`,
+    ...(remedy === undefined || remedy === "" ? [] : [`${" ".repeat(widest + 11)}${faint(Text.visible(remedy))}`])
+  ])
+}
 
 const machine = (): ReadonlyArray<Check> => [
   {

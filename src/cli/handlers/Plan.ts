@@ -16,7 +16,7 @@ export const plan = Effect.fnUntraced(function*(flags: {
 }) {
   const session = yield* Session.open({ ...flags, concurrency: undefined })
   const steps = yield* Pipeline.plan(session.node).pipe(Effect.provide(session.layer))
-  Data.print(flags.format, { columns: ["stage", "for", "status", "because", "key"], rows: steps.map(rowOf) })
+  Data.print(flags.format, Data.table(["stage", "for", "status", "because", "key"], steps.map(rowOf)))
   const count = (tag: Plan.Status["_tag"]) => steps.filter((step) => step.status._tag === tag).length
   const parts = [`${count("cached")} cached`, `${count("run")} to run`]
   const unknown = count("unknown")
@@ -27,13 +27,14 @@ export const plan = Effect.fnUntraced(function*(flags: {
   )
 })
 
-const rowOf = ({ node, owner, status }: Plan.Step): ReadonlyArray<unknown> => {
+const rowOf = ({ node, owner, status }: Plan.Step): Data.Row => {
+  const about = { stage: node.name, for: owner === "" ? null : owner }
   switch (status._tag) {
     case "cached":
-      return [node.name, owner, "cached", null, status.key]
+      return { ...about, status: "cached", because: null, key: status.key }
     case "run":
-      return [node.name, owner, "will run", status.why, status.key]
+      return { ...about, status: "will run", because: status.why, key: status.key }
     case "unknown":
-      return [node.name, owner, "unknown", `until ${status.until} has run`, null]
+      return { ...about, status: "unknown", because: `until ${status.until} has run`, key: null }
   }
 }

@@ -86,10 +86,36 @@ export const scratch = (module: WasmModule): number => {
   return address
 }
 
-/** Allocates on the wasm heap. Unlike the stock backend, which goes on with address 0, it throws when the heap is full. */
+/** Where the heap ends, at the latest: addresses have 32 bits. */
+const heapLimit = 2 ** 32
+
+/** Allocates on the wasm heap; throws a `RangeError` when it has no room. */
 export const allocate = (module: WasmModule, bytes: number): number => {
+  // A size of 4 GiB or more would reach the C++ side as what is left of it in 32 bits.
+  const address = bytes < heapLimit ? stockAllocation(module)(Math.max(bytes, 4)) : 0
+  if (address === 0) {
+    throw new RangeError(`The wasm heap has no room for ${bytes} more bytes: it ends at 4 GiB. Use a smaller batch.`)
+  }
   // malloc returns a signed number; addresses above 2 GiB come out negative.
-  const address = module._malloc(Math.max(bytes, 4)) >>> 0
-  if (address === 0) throw new RangeError(`The wasm heap has no room for ${bytes} more bytes (it ends at 4 GiB).`)
-  return address
+  return address >>> 0
+}
+
+const stockAllocations = new WeakMap<WasmModule, (bytes: number) => number>()
+
+const stockAllocation = (module: WasmModule): (bytes: number) => number =>
+  stockAllocations.get(module) ?? module._malloc
+
+/**
+ * Makes the stock backend allocate as {@link allocate} does. By itself it does not look at what malloc returned, and
+ * goes on with address 0 when the heap is full: tensors are then written over the C++ side's own data.
+ */
+export const guardAllocation = (module: WasmModule): void => {
+  if (stockAllocations.has(module)) return
+  // The first call replaces the property with the bare export: it is made here, so that it does not undo the guard.
+  module._free(module._malloc(4))
+  stockAllocations.set(module, module._malloc)
+  const writable: { _malloc: (bytes: number) => number } = module as {
+    -readonly [Key in keyof WasmModule]: WasmModule[Key]
+  }
+  writable._malloc = (bytes) => allocate(module, bytes)
 }

@@ -4,7 +4,7 @@
 import type { KernelConfig, KernelFunc, TensorInfo, Tf } from "../TensorFlow.ts"
 import * as Fused from "./Fused.ts"
 import { gather } from "./Gather.ts"
-import { type KernelCall, view, type WasmBackend } from "./Heap.ts"
+import { guardAllocation, type KernelCall, view, type WasmBackend } from "./Heap.ts"
 import { type Library, library } from "./Library.ts"
 import { batchMatMul } from "./MatMul.ts"
 import { sum, unsortedSegmentSum } from "./Reduce.ts"
@@ -54,10 +54,16 @@ const installed = new WeakMap<Tf, {
 /** Our own functions for the active backend. */
 const libraryOf = (tf: Tf): Library | undefined => library((tf.backend() as unknown as WasmBackend).wasm)
 
-/** Installs our kernels, after the backend has started. Installing twice is installing once. */
-export const install = (tf: Tf): void => {
+/**
+ * Installs our kernels, after the backend has started. Installing twice is installing once.
+ *
+ * With `relaxedSimd: false` they do without our own functions, as they do by themselves on an engine that cannot run
+ * them.
+ */
+export const install = (tf: Tf, { relaxedSimd = true }: { readonly relaxedSimd?: boolean } = {}): void => {
   if (installed.has(tf)) return
-  const own = libraryOf(tf)
+  guardAllocation((tf.backend() as unknown as WasmBackend).wasm)
+  const own = relaxedSimd ? libraryOf(tf) : undefined
   const stock = Object.keys(replacements).map((name) => {
     const config = tf.getKernel(name, backendName)
     if (config === undefined) throw new Error(`The stock wasm backend has no kernel ${name} to replace.`)

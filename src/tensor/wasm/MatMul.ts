@@ -64,11 +64,17 @@ export const broadcastBatch = (inner: ReadonlyArray<number>, outer: ReadonlyArra
   return indices
 }
 
-const broadcastShapes = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): Array<number> =>
-  Array.from({ length: Math.max(a.length, b.length) }, (_, at, rank = Math.max(a.length, b.length)) => {
+/** The shape that both broadcast to; `undefined` if there is none. */
+const broadcastShapes = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): Array<number> | undefined => {
+  const rank = Math.max(a.length, b.length)
+  const shape: Array<number> = []
+  for (let at = 0; at < rank; at++) {
     const left = a[at - rank + a.length] ?? 1, right = b[at - rank + b.length] ?? 1
-    return left === 1 ? right : left
-  })
+    if (left !== right && left !== 1 && right !== 1) return undefined
+    shape.push(left === 1 ? right : left)
+  }
+  return shape
+}
 
 interface Attributes {
   readonly transposeA: boolean
@@ -84,6 +90,11 @@ export const batchMatMul = (library: Library | undefined) => (stock: KernelFunc)
     const batchA = a.shape.slice(0, -2), batchB = b.shape.slice(0, -2)
     const batch = broadcastShapes(batchA, batchB)
     const k = transposeA ? rowsA : columnsA
+    if (batch === undefined || k !== (transposeB ? columnsB : rowsB)) {
+      const show = (tensor: TensorInfo, transposed: boolean) =>
+        `[${tensor.shape.join(", ")}]${transposed ? " (transposed)" : ""}`
+      throw new RangeError(`matMul: ${show(a, transposeA)} and ${show(b, transposeB)} do not fit`)
+    }
     const n = transposeB ? rowsB : columnsB
     let m = transposeA ? columnsA : rowsA
     let products = sizeOf(batch)
@@ -91,10 +102,6 @@ export const batchMatMul = (library: Library | undefined) => (stock: KernelFunc)
     if (products * m * n === 0) return out
     const { wasm } = backend
     const addressA = addressOf(backend, a), addressB = addressOf(backend, b), addressOut = addressOf(backend, out)
-    if (k === 0) {
-      wasm.HEAPF32.fill(0, addressOut / 4, addressOut / 4 + products * m * n)
-      return out
-    }
     // Many left matrices against one right matrix are one tall product.
     if (!transposeA && sizeOf(batchB) === 1) {
       m *= products
@@ -120,6 +127,10 @@ export const batchMatMul = (library: Library | undefined) => (stock: KernelFunc)
           library.scratch
         )
       }
+      return out
+    }
+    if (k === 0) {
+      wasm.HEAPF32.fill(0, addressOut / 4, addressOut / 4 + products * m * n)
       return out
     }
     const spareA = transposeA ? allocate(wasm, 4 * m * k) : 0

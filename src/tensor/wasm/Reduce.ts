@@ -94,6 +94,11 @@ export const unsortedSegmentSum: KernelFunc = ((
     SegmentSumAttributes
   >
 ) => {
+  if (segmentIds.shape.some((extent, at) => extent !== x.shape[at])) {
+    throw new RangeError(
+      `unsortedSegmentSum: segments [${segmentIds.shape.join(", ")}] do not name the rows of [${x.shape.join(", ")}]`
+    )
+  }
   const inner = x.shape.slice(segmentIds.shape.length)
   const width = sizeOf(inner), count = sizeOf(segmentIds.shape)
   const out = backend.makeOutput([numSegments, ...inner], x.dtype)

@@ -157,8 +157,9 @@ function tile(left: usize, right: usize, to: usize, depth: usize, step: usize, a
 }
 
 /**
- * The product of an m by k and a k by n matrix, set at `out` or, with `add`, added to what is there. All three are in
- * rows, `strideA`, `strideB` and `strideOut` elements apart; a flag says that a matrix lies there transposed.
+ * The product of an m by k and a k by n matrix, set at `out` or, with `add`, added to what is there: zeros where k is 0.
+ * All three are in rows, `strideA`, `strideB` and `strideOut` elements apart; a flag says that a matrix lies there
+ * transposed.
  */
 export function product(
   a: usize,
@@ -175,6 +176,9 @@ export function product(
   n: usize,
   scratch: usize
 ): void {
+  if (k == 0 && !add) {
+    for (let i: usize = 0; i < m; i++) memory.fill(out + ((i * strideOut) << 2), 0, n << 2)
+  }
   const stepI: usize = transposeA ? 1 : strideA, stepKA: usize = transposeA ? strideA : 1
   const stepKB: usize = transposeB ? 1 : strideB, stepJ: usize = transposeB ? strideB : 1
   const spare = scratch + ((TILE_ROWS * DEPTH) << 2)

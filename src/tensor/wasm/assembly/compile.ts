@@ -6,7 +6,8 @@
  * The result is checked in, so that only who changes a kernel needs the compiler (the package `assemblyscript`). A test
  * compiles again and compares.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 
 /** The part of the compiler's programming interface that is used here. */
 interface Compiler {
@@ -31,6 +32,15 @@ const options = [
   "simd,relaxed-simd"
 ]
 
+/** A digest over the sources, kept beside the bytes: without a compiler it still tells whether they belong together. */
+export const sourceDigest = (): string => {
+  const hash = createHash("sha256")
+  for (const name of readdirSync(new URL(".", import.meta.url)).toSorted()) {
+    if (name.endsWith(".as")) hash.update(`${name}\0${readFileSync(new URL(name, import.meta.url), "utf8")}\0`)
+  }
+  return hash.digest("hex")
+}
+
 /** The module's bytes. */
 export const compile = async (compiler: Compiler): Promise<Uint8Array> => {
   let bytes: Uint8Array | undefined
@@ -52,12 +62,18 @@ export const compile = async (compiler: Compiler): Promise<Uint8Array> => {
   return bytes
 }
 
+/** The text of `../Binary.ts`. */
+export const render = (bytes: Uint8Array): string =>
+  `/** The kernels of \`assembly/\`, written by \`assembly/compile.ts\`. */
+export const binary =
+  "${Buffer.from(bytes).toString("base64")}"
+
+/** Of the sources that it was compiled from. */
+export const sourceDigest = "${sourceDigest()}"
+`
+
 if (import.meta.main) {
   const specifier: string = "assemblyscript/asc"
   const bytes = await compile(await import(specifier) as Compiler)
-  writeFileSync(
-    new URL("../Binary.ts", import.meta.url),
-    "/** The kernels of `assembly/`, compiled by `assembly/compile.ts`. Not written by hand. */\n" +
-      `export const binary =\n  "${Buffer.from(bytes).toString("base64")}"\n`
-  )
+  writeFileSync(new URL("../Binary.ts", import.meta.url), render(bytes))
 }

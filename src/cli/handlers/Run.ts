@@ -1,0 +1,112 @@
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import { stripVTControlCharacters } from "node:util"
+import * as Codec from "../../pipeline/Codec.ts"
+import * as Pipeline from "../../pipeline/Pipeline.ts"
+import { Progress } from "../../pipeline/Progress.ts"
+import * as Tables from "../../results/Tables.ts"
+import * as Data from "../Data.ts"
+import type { Format } from "../Flags.ts"
+import * as Output from "../Output.ts"
+import type * as Board from "../progress/Board.ts"
+import * as Display from "../progress/Display.ts"
+import * as Wording from "../progress/Wording.ts"
+import * as Session from "../Session.ts"
+import * as StoreLocation from "../StoreLocation.ts"
+import * as Text from "../Text.ts"
+
+export interface Flags {
+  readonly pipeline: string
+  readonly store: string | undefined
+  readonly concurrency: number | undefined
+  readonly backend: string
+  readonly settings: ReadonlyArray<string>
+  readonly format: Format | undefined
+}
+
+/** Runs the pipeline, shows how it goes, prints what it came to. */
+export const run = Effect.fnUntraced(function*(flags: Flags) {
+  const session = yield* Session.open(flags)
+  const started = performance.now()
+  const { board, value } = yield* Effect.scoped(Effect.gen(function*() {
+    const display = yield* shown
+    const value = yield* recorded(session, display).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          display.close()
+          if (exit._tag === "Failure") sayWhatIsKept(display.board)
+        })
+      )
+    )
+    return { board: display.board, value }
+  })).pipe(
+    Effect.provide(session.layer),
+    Effect.onInterrupt(() => Effect.sync(() => Output.say(`Stopped. To resume, run the same command again: ${sameCommand()}`)))
+  )
+  const encoded = yield* Codec.encode(session.node.output, value).pipe(Effect.orDie)
+  if (flags.format === undefined) Output.print(typeof value === "string" ? value : JSON.stringify(encoded, null, 2))
+  else if (flags.format === "json") Output.print(JSON.stringify(encoded, null, 2))
+  else Data.print(flags.format, Data.ofValue(encoded))
+  conclude(board, performance.now() - started, session.root)
+})
+
+/** The display of progress, closed with the scope; meanwhile it shows what stages write to the console. */
+const shown = Effect.acquireRelease(
+  Effect.sync(() => {
+    const display = Display.make(Output.stderr, () => performance.now())
+    const restore = Output.divert((line) => display.log([Text.visible(stripVTControlCharacters(line))]))
+    return { display, restore }
+  }),
+  ({ display, restore }) =>
+    Effect.sync(() => {
+      restore()
+      display.close()
+    })
+).pipe(Effect.map(({ display }) => display))
+
+/** The run itself, with its tables kept up to date, however it ends. */
+const recorded = (session: Session.Session, display: Display.Display) =>
+  Effect.scoped(Effect.gen(function*() {
+    const recorder = yield* Tables.recorder
+    const value: unknown = yield* Pipeline.run(session.node).pipe(
+      Effect.provideService(Progress, (event) =>
+        Effect.suspend(() => {
+          display.onEvent(event)
+          return recorder(event)
+        }))
+    )
+    yield* recorder.check
+    yield* Tables.finish
+    return value
+  })).pipe(
+    // The first failure is the one to report, not that the tables could not be written either.
+    Effect.onError(() => Effect.ignore(Tables.finish))
+  )
+
+const sayWhatIsKept = (board: Board.Board): void => {
+  if (board.ran + board.cached.size > 0) Output.say(`${Wording.stages(board)}; what has finished is kept.`)
+}
+
+const conclude = (board: Board.Board, millis: number, root: string): void => {
+  const { faint, good } = Output.style(Output.stderr)
+  const time = Text.duration(millis)
+  Output.say(good(
+    board.ran > 0
+      ? `Done in ${time}: ${Wording.stages(board)}.`
+      : board.cached.size > 0
+      ? `Everything was cached: none of ${Text.count(board.cached.size, "stage")} had to run (${time}).`
+      : `Done in ${time}: the pipeline has no stages.`
+  ))
+  const where = StoreLocation.resolve({ store: undefined }) === root ? "" : ` --store ${quote(root)}`
+  Output.say(`Tables (Parquet): ${path.join(root, "tables")}`)
+  const study = [...board.studies.values()].at(-1)
+  const commands = [
+    ...(study === undefined ? [] : [`attune trials${where}`]),
+    `attune query "select stage, count(*) as runs, sum(duration_seconds) as seconds from runs group by 1"${where}`
+  ]
+  for (const command of commands) Output.say(faint(`Next: npx ${command}`))
+}
+
+const quote = (word: string): string => /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+
+const sameCommand = (): string => ["attune", ...process.argv.slice(2)].map((word) => Text.visible(quote(word))).join(" ")

@@ -1,0 +1,140 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Fiber, Layer } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as PipelineFile from "../../src/executor/PipelineFile.ts"
+import * as Workers from "../../src/executor/Workers.ts"
+import { StageUnavailable, WorkerDied } from "../../src/pipeline/Errors.ts"
+import type { MetricRow } from "../../src/pipeline/Metrics.ts"
+import * as Metrics from "../../src/pipeline/Metrics.ts"
+import * as Node from "../../src/pipeline/Node.ts"
+import * as Pipeline from "../../src/pipeline/Pipeline.ts"
+import { type PipelineEvent, Progress } from "../../src/pipeline/Progress.ts"
+import * as Artifact from "../../src/store/Artifact.ts"
+import { Store } from "../../src/store/Store.ts"
+import { Die, Factor, Refused, Slow, Square } from "../fixtures/executor/pipeline.ts"
+
+const file = fileURLToPath(new URL("../fixtures/executor/pipeline.ts", import.meta.url))
+
+const within = <A, E>(
+  body: Effect.Effect<A, E, Store | Factor | import("../../src/pipeline/Executor.ts").Executor>,
+  options: { readonly backend?: string; readonly pipeline?: string } = {}
+) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "attune-workers-"))),
+    (store) =>
+      body.pipe(Effect.provide(Layer.mergeAll(
+        Store.layer(store),
+        Layer.succeed(Factor, 0),
+        Workers.layer({
+          cpu: 2,
+          setup: { pipeline: options.pipeline ?? file, settings: {}, store, backend: options.backend ?? "wasm" }
+        })
+      ))),
+    (store) => Effect.sync(() => fs.rmSync(store, { recursive: true, force: true }))
+  )
+
+const errorOf = <A, E>(exit: Exit.Exit<A, E>): unknown => Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+const alive = (pid: number) => fs.existsSync(`/proc/${pid}`)
+
+describe("Workers", () => {
+  it.live("run stages with tensors in other processes, with the services of the pipeline", () =>
+    within(Effect.gen(function*() {
+      const [one, two] = yield* Pipeline.run(Node.all([Square({}, { value: 3 }), Square({}, { value: 4 })]))
+      // The factor of this process is 0: the worker built the pipeline's own layer.
+      assert.deepStrictEqual([one.square, two.square], [90, 160])
+      assert.strictEqual(one.backend, "wasm")
+      assert.notStrictEqual(one.process, process.pid)
+      const store = yield* Store
+      const records = yield* store.runs
+      assert.strictEqual(records[0]!.runtime?.backend, "wasm")
+      const rows: ReadonlyArray<MetricRow> = yield* Artifact.readTable(Metrics.MetricRow, {
+        $artifact: "table",
+        ...records.find((record) => (record.params as { readonly value: number }).value === 3)!.metrics!,
+        rows: 3,
+        extension: "parquet"
+      })
+      assert.deepStrictEqual(rows.map(({ name, step, value }) => [step, name, value]), [
+        [1, "loss", 90],
+        [2, "loss", 45],
+        [3, "loss", 30]
+      ])
+      // Workers are reused: eight jobs, two processes.
+      const more = yield* Pipeline.run(Node.all([5, 6, 7, 8, 9, 10, 11, 12].map((value) => Square({}, { value }))))
+      assert.isAtMost(new Set(more.map((result) => result.process)).size, 2)
+    })))
+
+  it.live("give declared errors back with their types", () =>
+    within(Effect.gen(function*() {
+      const exit = yield* Effect.exit(Pipeline.run(Square({}, { value: -1 })))
+      assert.instanceOf(errorOf(exit), Refused)
+    })))
+
+  it.live("make the death of a worker the error of its job alone", () =>
+    within(Effect.gen(function*() {
+      const [dead, fine] = yield* Effect.all([
+        Effect.exit(Pipeline.run(Die({}, { attempts: 1 }))),
+        Effect.exit(Pipeline.run(Square({}, { value: 2 })))
+      ], { concurrency: "unbounded" })
+      const error = errorOf(dead)
+      assert.instanceOf(error, WorkerDied)
+      assert.match((error as WorkerDied).message, /SIGKILL.*about to run out of memory/)
+      assert.isTrue(Exit.isSuccess(fine))
+    })))
+
+  it.live("end with their driver's interest in them", () =>
+    within(Effect.gen(function*() {
+      const pids: Array<number> = []
+      const watch = (event: PipelineEvent) =>
+        Effect.sync(() => {
+          if (event._tag === "stage.progress") pids.push(event.progress.values["pid"]!)
+        })
+      const fiber = yield* Effect.forkChild(Pipeline.run(Slow({})).pipe(Effect.provideService(Progress, watch)))
+      while (pids.length === 0) yield* Effect.sleep("20 millis")
+      assert.isTrue(alive(pids[0]!))
+      yield* Fiber.interrupt(fiber)
+      for (let waited = 0; alive(pids[0]!) && waited < 200; waited++) yield* Effect.sleep("10 millis")
+      assert.isFalse(alive(pids[0]!))
+    })))
+
+  it.live("say why they cannot start", () =>
+    Effect.gen(function*() {
+      const noBackend = errorOf(
+        yield* Effect.exit(within(Pipeline.run(Square({}, { value: 1 })), { backend: "tensorflow" }))
+      )
+      assert.instanceOf(noBackend, StageUnavailable)
+      assert.match((noBackend as StageUnavailable).message, /tensorflow/)
+      const noFile = errorOf(
+        yield* Effect.exit(within(Pipeline.run(Square({}, { value: 1 })), { pipeline: "/nowhere/pipeline.ts" }))
+      )
+      assert.match((noFile as StageUnavailable).message, /no such file/)
+    }))
+})
+
+describe("PipelineFile", () => {
+  const load = (text: string) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const folder = fs.mkdtempSync(path.join(os.tmpdir(), "attune-pipeline-"))
+        fs.writeFileSync(path.join(folder, "pipeline.ts"), text)
+        return folder
+      }),
+      (folder) => PipelineFile.load(path.join(folder, "pipeline.ts")).pipe(Effect.flip),
+      (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
+    )
+
+  it.live("names the file, the line and what is wrong", () =>
+    Effect.gen(function*() {
+      assert.match((yield* load("export const node = 1\n")).message, /pipeline\.ts: .*no default export/)
+      assert.match((yield* load("export default 1\n")).message, /its default export is something else/)
+      assert.match((yield* load("\n\nthrow new Error(\"no luck\")\n")).message, /line 3: no luck/)
+      assert.match((yield* load("export default (\n")).message, /does not load/)
+      assert.match((yield* PipelineFile.load("missing.ts").pipe(Effect.flip)).message, /no such file/)
+      assert.match(
+        (yield* PipelineFile.load("README.md").pipe(Effect.flip)).message,
+        /no such file|TypeScript or JavaScript/
+      )
+    }))
+})
