@@ -66,7 +66,7 @@ const machine = (): ReadonlyArray<Check> => [
   { check: "node", status: "ok", detail: `${versions["node"]} (${process.execPath})` },
   { check: "attune", status: "ok", detail: versions["attune"]! },
   { check: "effect", status: "ok", detail: versions["effect"]! },
-  packageCheck("@tensorflow/tfjs", true)
+  packageCheck("@tensorflow/tfjs-core", true)
 ]
 
 const store = Effect.fnUntraced(function*(root: string): Effect.fn.Return<Check> {

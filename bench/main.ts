@@ -1,0 +1,15 @@
+/**
+ * `npm run bench -- <name> [--format json]`: benchmarks, each a ratio in one run
+ * against what a user would pick instead. Nothing here is part of the tests.
+ */
+const benchmarks = {
+  tensor: "a training step on our wasm kernels and on stock ones",
+  pipeline: "stages run and read from the cache, against calling their effects"
+} as const
+
+const name = process.argv[2]
+if (name === undefined || !(name in benchmarks)) {
+  process.stderr.write("Usage: npm run bench -- <name> [--format json]\n\n")
+  for (const [known, about] of Object.entries(benchmarks)) process.stderr.write(`  ${known.padEnd(10)}${about}\n`)
+  process.exitCode = name === undefined ? 0 : 2
+} else await import(`./${name}.ts`)
