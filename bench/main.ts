@@ -12,4 +12,7 @@ if (name === undefined || !(name in benchmarks)) {
   process.stderr.write("Usage: npm run bench -- <name> [--format json]\n\n")
   for (const [known, about] of Object.entries(benchmarks)) process.stderr.write(`  ${known.padEnd(10)}${about}\n`)
   process.exitCode = name === undefined ? 0 : 2
-} else await import(`./${name}.ts`)
+} else {
+  const { run } = await import(`./${name}.ts`) as { readonly run: () => Promise<unknown> }
+  await run()
+}

@@ -34,28 +34,39 @@ interface Parsed {
 
 /** Which line a byte is on, for the part of the file that is still being parsed. */
 const makeLineIndex = () => {
-  let ends: Array<number> = []
+  let ends: Array<{ readonly at: number; readonly blank: boolean }> = []
   let passed = 0
   let first = 0
+  const seek = (offset: number): number => {
+    let next = first
+    while (next < ends.length && ends[next]!.at < offset) next++
+    return next
+  }
   return {
-    /** Notes the line feeds of a piece of the file that begins at `offset`. */
-    add: (piece: Uint8Array, offset: number): void => {
-      for (let at = piece.indexOf(0x0a); at >= 0; at = piece.indexOf(0x0a, at + 1)) ends.push(offset + at)
-    },
-    /** The number of line feeds before `offset`; forgets them when nothing before will be asked for. */
-    before: (offset: number, forget: boolean): number => {
-      let next = first
-      while (next < ends.length && ends[next]! < offset) next++
-      const count = passed + next - first
-      if (forget) {
-        passed = count
-        first = next
-        if (first > 4096) {
-          ends = ends.slice(first)
-          first = 0
-        }
+    /** Notes where each line of a piece of the file that begins at `offset` ends. */
+    add: (piece: Uint8Array, offset: number, lines: ReadonlyArray<Uint8Array>): void => {
+      let at = -1
+      for (const line of lines) {
+        at = piece.indexOf(0x0a, at + 1)
+        ends.push({ at: offset + at, blank: line.length === 0 })
       }
-      return count
+    },
+    /** The number of lines that end before `offset`. What is before will not be asked for again. */
+    pass: (offset: number): number => {
+      const next = seek(offset)
+      passed += next - first
+      first = next
+      if (first > 4096) {
+        ends = ends.slice(first)
+        first = 0
+      }
+      return passed
+    },
+    /** The first line from `offset` on that has anything in it. */
+    lineFrom: (offset: number): number => {
+      let next = seek(offset)
+      while (ends[next]?.blank === true) next++
+      return passed + next - first + 1
     }
   }
 }
@@ -125,9 +136,10 @@ export const rows = <S extends RowDecoder.RowSchema>(
       if (size === 0 && Lines.isUtf16(bytes)) {
         return Effect.fail(new DataError({ file, reason: "encoding", problem: "it is UTF-16, expected UTF-8" }))
       }
-      index.add(bytes, size)
+      const complete = lines.push(bytes)
+      index.add(bytes, size, complete)
       size += bytes.length
-      const problem = checkLines(lines.push(bytes))
+      const problem = checkLines(complete)
       return problem === undefined ? Effect.succeed(bytes) : Effect.fail(problem)
     }
     const checkEnd = Stream.suspend(() => {
@@ -149,7 +161,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
       })
     const onError = (error: unknown): DataError => {
       const { bytes, code, message } = error as CsvError & { readonly bytes?: number }
-      const at = { file, line: index.before(bytes ?? 0, false) + 1 }
+      const at = { file, line: index.lineFrom(bytes ?? 0) }
       return code === "CSV_MAX_RECORD_SIZE"
         ? new DataError({
           ...at,
@@ -160,7 +172,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
     }
     const decode = ({ info, record }: Parsed): Result.Result<S["Type"], BadRow> => {
       row++
-      const before = index.before(info.bytes, true)
+      const before = index.pass(info.bytes)
       const bad = (problem: { readonly field: string; readonly found: string; readonly expected: string }) => {
         const inside = record.reduce((sum, cell) => sum + (cell?.split("\n").length ?? 1) - 1, 0)
         // The last row may lack a line feed of its own.
@@ -178,7 +190,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
         const place = places!.get(name)
         return place === undefined ? null : record[place]!
       })
-      return Result.isSuccess(decoded) ? decoded : bad(decoded.failure)
+      return Result.isSuccess(decoded) ? Result.succeed(decoded.success) : bad(decoded.failure)
     }
     let endsInLineFeed = true
 
@@ -196,7 +208,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
           if (places === undefined) {
             if (header === undefined) {
               header = parsed[0].record.map((cell) => cell ?? "")
-              index.before(parsed[0].info.bytes, true)
+              index.pass(parsed[0].info.bytes)
               data = parsed.slice(1)
             }
             places = yield* locate(file, header, decoder.columns)

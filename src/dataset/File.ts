@@ -18,15 +18,21 @@ const ofPlatformError = (file: string) => ({ reason }: PlatformError.PlatformErr
   }
 }
 
+/** The size of a file in bytes. Fails when there is none that can be read. */
+export const size = Effect.fnUntraced(
+  function*(file: string): Effect.fn.Return<number, DataError | PlatformError.PlatformError, FileSystem.FileSystem> {
+    const fileSystem = yield* FileSystem.FileSystem
+    const info = yield* fileSystem.stat(file)
+    if (info.type !== "Directory") return Number(info.size)
+    return yield* new DataError({ file, reason: "unreadable", problem: "it is a folder, not a file" })
+  },
+  (effect, file) => Effect.catchTag(effect, "PlatformError", (error) => Effect.fail(ofPlatformError(file)(error)))
+)
+
 /** The bytes of a file in pieces, as they are asked for. */
 export const bytes = (file: string): Stream.Stream<Uint8Array, DataError, FileSystem.FileSystem> =>
-  Stream.unwrap(
-    Effect.gen(function*() {
-      const fileSystem = yield* FileSystem.FileSystem
-      const { type } = yield* fileSystem.stat(file)
-      if (type === "Directory") {
-        return yield* new DataError({ file, reason: "unreadable", problem: "it is a folder, not a file" })
-      }
-      return Stream.mapError(fileSystem.stream(file, { chunkSize: 65_536 }), ofPlatformError(file))
-    }).pipe(Effect.catchTag("PlatformError", (error) => Effect.fail(ofPlatformError(file)(error))))
-  )
+  Stream.unwrap(Effect.gen(function*() {
+    yield* size(file)
+    const fileSystem = yield* FileSystem.FileSystem
+    return Stream.mapError(fileSystem.stream(file, { chunkSize: 65_536 }), ofPlatformError(file))
+  }))

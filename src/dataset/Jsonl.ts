@@ -24,6 +24,15 @@ const found = (text: string, error: unknown): string => {
   return `${JSON.stringify(text.slice(at, at + 20))} at column ${at + 1}`
 }
 
+// JSON can escape half of a surrogate pair, which has no UTF-8: no table and no tokenizer can hold it.
+const mayHaveHalf = /\\ud[89a-f]/i
+
+const hasHalf = (value: unknown): boolean =>
+  typeof value === "string"
+    ? /\p{Surrogate}/u.test(value)
+    : typeof value === "object" && value !== null &&
+      Object.entries(value).some(([key, inner]) => hasHalf(key) || hasHalf(inner))
+
 /**
  * The rows of a file. A line that is no JSON, no UTF-8 or does not fit the
  * schema is a `BadRow` in its place; what concerns the whole file (no such
@@ -60,8 +69,11 @@ export const rows = <S extends RowDecoder.RowSchema>(
       } catch (error) {
         return bad({ field: "", found: found(text, error), expected: "one JSON value" })
       }
+      if (mayHaveHalf.test(text) && hasHalf(value)) {
+        return bad({ field: "", found: RowProblem.show(text), expected: "texts without lone surrogates" })
+      }
       const decoded = decode(value)
-      return Result.isSuccess(decoded) ? decoded : bad(decoded.failure)
+      return Result.isSuccess(decoded) ? Result.succeed(decoded.success) : bad(decoded.failure)
     }
     const decodeLines = (complete: ReadonlyArray<Uint8Array>): ReadonlyArray<Result.Result<S["Type"], BadRow>> =>
       complete.flatMap((bytes) => {
@@ -77,11 +89,11 @@ export const rows = <S extends RowDecoder.RowSchema>(
         Effect.fnUntraced(function*(_: undefined, pieces) {
           const results: Array<Result.Result<S["Type"], BadRow>> = []
           for (const bytes of pieces) {
-            if (!started && Lines.isUtf16(bytes)) yield* fault("encoding", "it is UTF-16, expected UTF-8")
+            if (!started && Lines.isUtf16(bytes)) return yield* fault("encoding", "it is UTF-16, expected UTF-8")
             started ||= bytes.length > 0
             for (const decoded of decodeLines(lines.push(bytes))) results.push(decoded)
             if (lines.held() > maximum) {
-              yield* fault("too-long", `the line is longer than ${maximum} bytes`, line + 1)
+              return yield* fault("too-long", `the line is longer than ${maximum} bytes`, line + 1)
             }
           }
           return [undefined, results] as const

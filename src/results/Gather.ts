@@ -2,7 +2,7 @@
  * One table out of many stored ones, such as the metrics of all stage runs of a
  * study, with columns in front that say where each row comes from.
  */
-import { Field } from "apache-arrow/schema"
+import { Field, Schema as ArrowSchema } from "apache-arrow/schema"
 import { type DataType, Float64, Int64, Utf8 } from "apache-arrow/type"
 import * as Effect from "effect/Effect"
 import { nameOf, storageOf } from "../store/ArrowType.ts"
@@ -59,48 +59,84 @@ export const columns = Effect.fnUntraced(function*(
     tables.push(found)
   }
   const length = tables.reduce((sum, { length }) => sum + length, 0)
-  const cells: Record<string, ArrayLike<unknown>> = {}
-  for (const name of front) {
-    const column: Array<unknown> = []
-    parts.forEach((part, i) => {
-      for (let row = tables[i]!.length; row > 0; row--) column.push(part.front[name])
-    })
-    cells[name] = column
-  }
-  const fixed = table.schema.fields.filter(({ name }) => !front.includes(name))
-  const free = ResultTable.freeNames([...front, ...fixed.map(({ name }) => name)])
+  const fields: Array<Field> = []
+  const joined: Record<string, Columns.Column> = {}
+  const free = ResultTable.freeNames(table.schema.names.map(String))
   const others = new Set(tables.flatMap(({ schema }) => schema.fields.map(({ name }) => name)))
-  for (const { name } of fixed) others.delete(name)
-  const fields = [...table.schema.fields]
-  for (const { name } of fixed) cells[name] = join(name, tables).cells
+  for (const field of table.schema.fields) {
+    fields.push(field)
+    if (front.includes(field.name)) {
+      joined[field.name] = repeat(field, parts, tables, length)
+      continue
+    }
+    others.delete(field.name)
+    const { cells, nullable, type } = join(field.name, tables, length)
+    if (length > 0 && (nullable || nameOf(type) !== nameOf(field.type))) {
+      throw new TypeError(`A table of the kind "${table.name}" has no column "${field.name}" of ${nameOf(field.type)}.`)
+    }
+    joined[field.name] = cells
+  }
   for (const name of others) {
-    const { cells: column, nullable, notes, type } = join(name, tables)
+    const { cells, notes, nullable, type } = join(name, tables, length)
     const field = new Field(free(name), type, nullable, notes)
     fields.push(field)
-    cells[field.name] = column
+    joined[field.name] = cells
   }
-  return ResultTable.fromCells(fields, length, cells)
+  // All cells come out of tables that were checked when they were read.
+  return { schema: new ArrowSchema(fields), length, columns: joined }
 })
 
-const join = (name: string, tables: ReadonlyArray<Columns.Columns>) => {
+/** A column in front. */
+const repeat = (
+  field: Field,
+  parts: ReadonlyArray<Part>,
+  tables: ReadonlyArray<Columns.Columns>,
+  length: number
+): Columns.Column => {
+  const cells = storageOf(field.type)?.kind === "integer" ? new Int32Array(length) : Array.from<unknown>({ length })
+  let row = 0
+  parts.forEach((part, i) => {
+    const end = row + tables[i]!.length
+    cells.fill(part.front[field.name] as never, row, end)
+    row = end
+  })
+  return cells
+}
+
+const join = (name: string, tables: ReadonlyArray<Columns.Columns>, length: number) => {
   const fields = tables.map(({ schema }) => schema.fields.find((field) => field.name === name))
   const types = new Map(fields.flatMap((field) => field === undefined ? [] : [[nameOf(field.type), field.type]]))
   const { toCell, type } = common([...types.values()])
-  const cells: Array<unknown> = []
-  tables.forEach(({ columns, length }, i) => {
-    const field = fields[i]
-    const column = columns[name]
-    for (let j = 0; j < length; j++) {
-      const cell = column?.[j] ?? null
-      cells.push(cell === null || field === undefined ? null : toCell(cell, field.type))
-    }
-  })
+  const sources = tables.map(({ columns }) => columns[name])
   return {
     type,
-    cells,
+    cells: concatenate(sources, length) ?? tables.flatMap((table, i) => {
+      const source = sources[i]
+      return Array.from({ length: table.length }, (_, row) => {
+        const cell = source?.[row] ?? null
+        return cell === null ? null : toCell(cell, fields[i]!.type)
+      })
+    }),
     nullable: fields.some((field) => field === undefined || field.nullable),
     notes: fields.find((field) => field !== undefined)?.metadata ?? null
   }
+}
+
+/** Typed arrays of one kind, one after another. */
+const concatenate = (
+  sources: ReadonlyArray<Columns.Column | undefined>,
+  length: number
+): Columns.Column | undefined => {
+  const first = sources[0]
+  if (first === undefined || Array.isArray(first)) return undefined
+  if (sources.some((source) => source?.constructor !== first.constructor)) return undefined
+  const joined = new (first.constructor as new(length: number) => Float64Array)(length)
+  let row = 0
+  for (const source of sources as ReadonlyArray<Float64Array>) {
+    joined.set(source, row)
+    row += source.length
+  }
+  return joined
 }
 
 const common = (

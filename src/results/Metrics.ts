@@ -22,8 +22,9 @@ export const Row = Schema.Struct({
   step: column(Schema.Int, "Optimizer step, from 1, counted on over the rungs.", "steps"),
   split: column(Schema.String, "Which data it was measured on, such as `train` or `validation`."),
   name: column(Schema.String, "Name of the metric, such as `loss`."),
+  // @effect-diagnostics-next-line schemaNumber:off
   value: column(Schema.Number, "The value, in the unit of the metric; NaN and infinities as they were logged."),
-  seconds: column(Schema.Number, "Time since the start of the stage run.", "seconds")
+  seconds: column(Schema.Finite, "Time since the start of the stage run.", "seconds")
 })
 export type Row = typeof Row.Type
 

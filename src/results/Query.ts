@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as RowProblem from "../store/RowProblem.ts"
 import type { Store } from "../store/Store.ts"
 import * as Adapt from "./Adapt.ts"
 import * as Engine from "./Engine.ts"
@@ -36,10 +37,9 @@ const ask = Effect.fnUntraced(function*<A>(
   const engine = yield* Engine.make
   return yield* Engine.prepare(engine, sql).pipe(
     Effect.flatMap((statement) => use(engine.connection, statement)),
-    Effect.catch((error) =>
-      isAboutNames(error.detail)
-        ? Effect.flatMap(engine.catalog, (tables) => Effect.fail(new QueryError({ sql, detail: error.detail, tables })))
-        : Effect.fail(error)
+    Effect.catchIf(
+      ({ detail }) => isAboutNames(detail),
+      ({ detail }) => Effect.flatMap(engine.catalog, (tables) => Effect.fail(new QueryError({ sql, detail, tables })))
     )
   )
 })
@@ -94,11 +94,11 @@ export const stream = <S extends Schema.Top & { readonly DecodingServices: never
         number++
         const row = adapt(Object.fromEntries(names.map((name, i) => [name, convert(cells[i]!)])))
         const at = number
-        return decode(row).pipe(
-          Effect.mapError((error) =>
-            new QueryError({ sql, detail: `row ${at} is not as its schema says: ${error.message}`, tables: {} })
-          )
-        )
+        return decode(row).pipe(Effect.mapError(({ issue }) => {
+          const { expected, field, found } = RowProblem.ofIssue(issue, row)
+          const place = field === "" ? `row ${at}` : `row ${at}, column \`${field}\``
+          return new QueryError({ sql, detail: `${place}: found ${found}, expected ${expected}`, tables: {} })
+        }))
       })
     )
   }))

@@ -129,7 +129,7 @@ const withSource = <A, E>(
     }),
     (descriptor) =>
       descriptor === undefined
-        ? Effect.succeed(undefined)
+        ? Effect.undefined
         : use({
           file,
           size: fs.fstatSync(descriptor).size,
@@ -151,7 +151,7 @@ export const notesOf = Effect.fnUntraced(function*(
     Parquet.footer(source, { columns: [] }).pipe(
       Effect.map(({ metadata }) => metadata),
       // A damaged table is no loss: it is made anew.
-      Effect.catchCause(() => Effect.succeed(undefined))
+      Effect.catchCause(() => Effect.undefined)
     ))
 })
 

@@ -31,7 +31,7 @@ export const Row = Schema.Struct({
   memory_bytes: column(Schema.Int, "Memory of the machine.", "bytes"),
   versions: column(Schema.String, "Versions of Attune, Effect and Node, as canonical JSON."),
   started: column(Schema.Date, "When it started.", "UTC"),
-  duration_seconds: column(Schema.Number, "How long it took, retries included.", "seconds")
+  duration_seconds: column(Schema.Finite, "How long it took, retries included.", "seconds")
 })
 export type Row = typeof Row.Type
 

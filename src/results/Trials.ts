@@ -26,33 +26,33 @@ export const Row = Schema.Struct({
   ),
   params: column(Schema.String, "Its hyperparameters as canonical JSON."),
   budget: column(
-    Schema.Number,
+    Schema.Finite,
     "Budget of the highest rung that gave a value; 0 where none did.",
     "units of the study's budget"
   ),
   objective: column(Schema.String, "Dotted path of the metric that the study optimises."),
   direction: column(Schema.Literals(["minimize", "maximize"]), "Which way of the objective is better."),
-  value: optional(Schema.Number, "The objective at `budget`. Null where the trial never had a finite one."),
+  value: optional(Schema.Finite, "The objective at `budget`. Null where the trial never had a finite one."),
   error: optional(Schema.String, "Why it failed. Null unless `status` is `failed`."),
   rungs: column(
-    Schema.Array(Schema.Struct({ rung: Int32, budget: Schema.Number, value: Schema.Number })),
+    Schema.Array(Schema.Struct({ rung: Int32, budget: Schema.Finite, value: Schema.Finite })),
     "The objective at each rung that gave a value, in order. Rungs count from 0."
   ),
   seed: optional(Schema.Int, "Seed of the study. Null until the study ends."),
   sampler: column(Schema.String, "Which sampler proposed the hyperparameters, in words."),
   scheduler: column(Schema.String, "Which scheduler gave out the budget, in words."),
   virtual_start: optional(
-    Schema.Number,
+    Schema.Finite,
     "When it started on the study's virtual machine. Null until the study ends.",
     "units of the study's budget"
   ),
   virtual_finish: optional(
-    Schema.Number,
+    Schema.Finite,
     "When its last rung ended on the study's virtual machine. Null until the study ends.",
     "units of the study's budget"
   ),
   duration_seconds: optional(
-    Schema.Number,
+    Schema.Finite,
     "Duration of its stage runs together, each counted once; a run that it shares with another trial counts in both. Null until the study ends.",
     "seconds"
   ),

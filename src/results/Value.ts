@@ -62,7 +62,7 @@ export const converter = (duckdb: typeof DuckDB): (value: DuckDB.DuckDBValue) =>
       return value.entries.map(({ key, value }) => ({ key: convert(key), value: convert(value) }))
     }
     if (value instanceof duckdb.DuckDBDecimalValue) return Number(value.toString())
-    if (value instanceof duckdb.DuckDBBlobValue) return value.bytes
+    if (value instanceof duckdb.DuckDBBlobValue) return new Uint8Array(value.bytes)
     if (value instanceof duckdb.DuckDBUnionValue) return convert(value.value)
     if (value instanceof duckdb.DuckDBVariantValue) return convert(value.value as DuckDB.DuckDBValue)
     return String(value)

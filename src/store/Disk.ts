@@ -21,7 +21,7 @@ export interface Disk {
   readonly writeOnce: (file: string, bytes: Uint8Array) => boolean
   /** Opens a file for appending; what `append` returned from survives the death of the process. */
   readonly appender: (file: string) => Appender
-  /** Creates the file with this content, or answers `false` if it is there already. */
+  /** Creates the file with this content, or answers `false` if it is there already. Not meant to outlive a loss of power. */
   readonly create: (file: string, bytes: Uint8Array) => boolean
   readonly rename: (from: string, to: string) => boolean
   readonly remove: (file: string) => void
@@ -149,7 +149,7 @@ export const node = (root: string): Disk => {
       const target = resolve(file)
       fs.mkdirSync(path.dirname(target), { recursive: true })
       try {
-        writeAndSync(target, bytes, "wx")
+        fs.writeFileSync(target, bytes, { flag: "wx" })
         return true
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false

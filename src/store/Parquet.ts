@@ -235,7 +235,7 @@ const compressorsFor = (file: FileMetaData) => {
   codecs.delete("SNAPPY")
   codecs.delete("UNCOMPRESSED")
   return codecs.size === 0
-    ? Effect.succeed(undefined)
+    ? Effect.void
     : Effect.map(Effect.promise(() => import("hyparquet-compressors")), (module) => module.compressors)
 }
 

@@ -350,7 +350,7 @@ describe("Tables", () => {
           mixed: Space.choice([1, "x"])
         })
       ]
-      yield* record(Node.all(names.map((name, i) => small(name, spaces[i % 3]!))))
+      const { outcomes } = yield* record(Node.all(names.map((name, i) => small(name, spaces[i % 3]!))))
       const store = yield* Store
       const folders = fs.readdirSync(path.join(store.root, "tables"), { withFileTypes: true })
         .filter((entry) => entry.isDirectory())
@@ -365,7 +365,11 @@ describe("Tables", () => {
       assert.strictEqual(types.get("param_rate"), "DOUBLE")
       assert.strictEqual(types.get("param_odd name, 🙂"), "VARCHAR")
       const ofStudy = (name: string) => rows.filter(({ study }) => study === name)
-      assert.deepStrictEqual(ofStudy("a/b").map((row) => row["param_rate"]), [1, 2].slice(0, 2))
+      const given = (name: string) => outcomes.find(({ study }) => study === name)!.trials.map(({ params }) => params)
+      assert.deepStrictEqual(
+        ofStudy("a/b").map((row) => [row["param_rate"], row["param_odd name, 🙂"], row["param_mixed"]]),
+        given("a/b").map((params) => [params["rate"], params["odd name, 🙂"], null] as Array<never>)
+      )
       assert.deepStrictEqual(ofStudy("..").map((row) => row["param_rate"]), [null, null])
       // Two hyperparameters whose names differ in case alone, and one of two types.
       const dots = yield* decode(yield* Tables.pathOf("trials", ".."))
