@@ -29,7 +29,7 @@ import { names } from "./names.ts"
 
 const space = Space.make({
   learningRate: Space.logUniform(1e-4, 2e-2, { default: 5e-4 }),
-  batchSize: Space.choice([16, 32, 64], { default: 32 }),
+  batchSize: Space.choice([8, 16, 32, 64], { default: 32 }),
   epochs: Space.choice([6, 12, 18], { default: 6 }),
   weightDecay: Space.logUniform(1e-3, 0.3, { default: 1e-2 }),
   warmupRatio: Space.uniform(0, 0.3, { default: 0.1 }),

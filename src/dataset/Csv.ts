@@ -8,11 +8,10 @@
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { type CsvError, type Info, Parser } from "csv-parse"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { BadRow, DataError } from "./DataError.ts"
-import * as File from "./File.ts"
+import type * as File from "./File.ts"
 import * as Lines from "./Lines.ts"
 import * as RowDecoder from "./RowDecoder.ts"
 
@@ -107,11 +106,11 @@ const locate = (
  * whole file (no such file, no such column, a quote that never closes, bytes
  * that are no UTF-8) ends the stream.
  */
-export const rows = <S extends RowDecoder.RowSchema>(
+export const rows = <S extends RowDecoder.RowSchema, R>(
   rowSchema: S,
-  file: string,
+  { bytes: content, name: file }: File.File<R>,
   options?: Options
-): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, FileSystem.FileSystem> =>
+): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, R> =>
   Stream.suspend(() => {
     const decoder = RowDecoder.text(rowSchema)
     const lines = Lines.make()
@@ -194,7 +193,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
     }
     let endsInLineFeed = true
 
-    return File.bytes(file).pipe(
+    return content.pipe(
       Stream.mapEffect((bytes) => {
         endsInLineFeed = bytes.at(-1) === 0x0a
         return check(bytes)

@@ -2,12 +2,11 @@
  * Files of JSON values, one a line, a row at a time. Empty lines are no rows.
  */
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as RowProblem from "../store/RowProblem.ts"
 import { BadRow, DataError } from "./DataError.ts"
-import * as File from "./File.ts"
+import type * as File from "./File.ts"
 import * as Lines from "./Lines.ts"
 import * as RowDecoder from "./RowDecoder.ts"
 
@@ -38,11 +37,11 @@ const hasHalf = (value: unknown): boolean =>
  * schema is a `BadRow` in its place; what concerns the whole file (no such
  * file, nothing in it, UTF-16, a line beyond all measure) ends the stream.
  */
-export const rows = <S extends RowDecoder.RowSchema>(
+export const rows = <S extends RowDecoder.RowSchema, R>(
   rowSchema: S,
-  file: string,
+  { bytes: content, name: file }: File.File<R>,
   options?: Options
-): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, FileSystem.FileSystem> =>
+): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, R> =>
   Stream.suspend(() => {
     const decode = RowDecoder.json(rowSchema)
     const lines = Lines.make()
@@ -83,7 +82,7 @@ export const rows = <S extends RowDecoder.RowSchema>(
     const fault = (reason: DataError["reason"], problem: string, at?: number) =>
       Effect.fail(new DataError({ file, reason, problem, ...(at === undefined ? undefined : { line: at }) }))
 
-    return File.bytes(file).pipe(
+    return content.pipe(
       Stream.mapAccumArrayEffect(
         () => undefined,
         Effect.fnUntraced(function*(_: undefined, pieces) {

@@ -6,14 +6,14 @@
  */
 import type { Field } from "apache-arrow/schema"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { nameOf, storageOf } from "../store/ArrowType.ts"
 import * as Columns from "../store/Columns.ts"
 import * as Parquet from "../store/Parquet.ts"
 import { BadRow, DataError } from "./DataError.ts"
-import * as File from "./File.ts"
+import type * as File from "./File.ts"
 import type * as RowDecoder from "./RowDecoder.ts"
 
 /** A cell as stored in a file, as a cell of the schema. What does not convert stays, for the schema to refuse. */
@@ -117,8 +117,10 @@ const match = (
   return Effect.fail(new DataError({ file, reason: "missing-column", problem }))
 }
 
-const ofParquetError = (error: Parquet.ParquetError): DataError =>
-  new DataError({ file: error.file, reason: "damaged", problem: error.message.slice(error.file.length + 2, -1) })
+const ofParquetError = (error: Parquet.ParquetError | DataError): DataError =>
+  error._tag === "DataError"
+    ? error
+    : new DataError({ file: error.file, reason: "damaged", problem: error.message.slice(error.file.length + 2, -1) })
 
 /**
  * The rows of a file. A row that does not fit the schema is a `BadRow` in its
@@ -126,13 +128,12 @@ const ofParquetError = (error: Parquet.ParquetError): DataError =>
  * such column, a column of another type) ends the stream. Only the columns of
  * the schema are read.
  */
-export const rows = <S extends RowDecoder.RowSchema>(
+export const rows = <S extends RowDecoder.RowSchema, R>(
   rowSchema: S,
-  file: string
-): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, FileSystem.FileSystem> =>
+  { name: file, source: open }: File.File<R>
+): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, Exclude<R, Scope.Scope>> =>
   Stream.unwrap(Effect.gen(function*() {
-    yield* File.size(file)
-    const source = yield* Effect.mapError(Parquet.ofFile(file), ofParquetError)
+    const source = yield* Effect.mapError(open, ofParquetError)
     const footer = yield* Effect.mapError(Parquet.footer(source), ofParquetError)
     const expected = Columns.schemaOf(rowSchema).fields
     const conversions = yield* match(file, footer.schema.fields, expected)

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as Columns from "../store/Columns.ts"
 import * as Csv from "./Csv.ts"
 import { type BadRow, type BadRows, DataError, noBadRows, type OnBadRow } from "./DataError.ts"
+import * as File from "./File.ts"
 import * as Jsonl from "./Jsonl.ts"
 import * as ParquetReader from "./ParquetReader.ts"
 import type * as RowDecoder from "./RowDecoder.ts"
@@ -32,7 +33,13 @@ export interface StreamOptions extends Options {
   readonly badRows?: Ref.Ref<BadRows>
 }
 
-type Files = string | ReadonlyArray<string>
+/** A path, or a file in memory. */
+export type Input = string | File.InMemory
+
+/** What reading needs: the file system, for paths. */
+export type Needs<F> = F extends ReadonlyArray<infer One> ? Needs<One>
+  : F extends string ? FileSystem.FileSystem
+  : never
 
 const extensions: Readonly<Record<string, Format>> = {
   csv: "csv",
@@ -44,10 +51,11 @@ const extensions: Readonly<Record<string, Format>> = {
 
 const ofFile = <S extends RowDecoder.RowSchema>(
   rowSchema: S,
-  file: string,
+  input: Input,
   options: Options | undefined
 ): Stream.Stream<Result.Result<S["Type"], BadRow>, DataError, FileSystem.FileSystem> => {
-  const extension = /\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase() ?? ""
+  const file: File.File<FileSystem.FileSystem> = typeof input === "string" ? File.at(input) : File.ofBytes(input)
+  const extension = /\.([^./\\]+)$/.exec(file.name)?.[1]?.toLowerCase() ?? ""
   switch (options?.format ?? extensions[extension]) {
     case "csv":
       return Csv.rows(rowSchema, file, options?.csv)
@@ -60,7 +68,7 @@ const ofFile = <S extends RowDecoder.RowSchema>(
     default: {
       const known = Object.keys(extensions).map((name) => `.${name}`).join(", ")
       const problem = `its name does not tell its format: expected one of ${known}, or the option \`format\``
-      return Stream.fail(new DataError({ file, reason: "unknown-format", problem }))
+      return Stream.fail(new DataError({ file: file.name, reason: "unknown-format", problem }))
     }
   }
 }
@@ -71,11 +79,11 @@ const ofFile = <S extends RowDecoder.RowSchema>(
  * Bad rows are dealt with as `onBadRow` says; give `badRows` to learn of those
  * that were left out.
  */
-export const rows = <S extends RowDecoder.RowSchema>(
+export const rows = <S extends RowDecoder.RowSchema, const F extends Input | ReadonlyArray<Input>>(
   rowSchema: S,
-  files: Files,
+  files: F,
   options?: StreamOptions
-): Stream.Stream<S["Type"], BadRow | DataError, FileSystem.FileSystem> => {
+): Stream.Stream<S["Type"], BadRow | DataError, Needs<F>> => {
   const policy = options?.onBadRow ?? "fail"
   const keep = policy === "collect" ? options?.keep ?? 1000 : 0
   const leaveOut = Effect.fnUntraced(function*(bad: ReadonlyArray<BadRow>) {
@@ -85,8 +93,9 @@ export const rows = <S extends RowDecoder.RowSchema>(
       rows: kept.length < keep ? [...kept, ...bad.slice(0, keep - kept.length)] : kept
     }))
   })
-  return Stream.fromIterable(typeof files === "string" ? [files] : files).pipe(
-    Stream.flatMap((file) => ofFile(rowSchema, file, options)),
+  const inputs: ReadonlyArray<Input> = Array.isArray(files) ? files : [files as Input]
+  const read = Stream.fromIterable(inputs).pipe(
+    Stream.flatMap((input) => ofFile(rowSchema, input, options)),
     Stream.mapAccumArrayEffect(
       () => undefined,
       Effect.fnUntraced(function*(_: undefined, results) {
@@ -102,18 +111,22 @@ export const rows = <S extends RowDecoder.RowSchema>(
       })
     )
   )
+  // Without a path among the inputs nothing asks for the file system.
+  return read as Stream.Stream<S["Type"], BadRow | DataError, Needs<F>>
 }
 
 /** All rows of the files in memory, and the bad rows that were left out. */
-export const all = Effect.fn("Read.all")(function*<S extends RowDecoder.RowSchema>(
-  rowSchema: S,
-  files: Files,
-  options?: Options
-) {
-  const badRows = yield* Ref.make(noBadRows)
-  const read = yield* Stream.runCollect(rows(rowSchema, files, { ...options, badRows }))
-  return { rows: read as ReadonlyArray<S["Type"]>, badRows: yield* Ref.get(badRows) }
-})
+export const all = Effect.fn("Read.all")(
+  function*<S extends RowDecoder.RowSchema, const F extends Input | ReadonlyArray<Input>>(
+    rowSchema: S,
+    files: F,
+    options?: Options
+  ) {
+    const badRows = yield* Ref.make(noBadRows)
+    const read = yield* Stream.runCollect(rows(rowSchema, files, { ...options, badRows }))
+    return { rows: read as ReadonlyArray<S["Type"]>, badRows: yield* Ref.get(badRows) }
+  }
+)
 
 /** How many rows are in memory as rows while a table is put together. */
 const rowsAtOnce = 8192
@@ -125,9 +138,12 @@ const rowsAtOnce = 8192
  * its schema accepts has a value that no column holds: a `BigInt` of more than
  * 64 bits.
  */
-export const columns = Effect.fn("Read.columns")(function*<S extends RowDecoder.RowSchema & Columns.RowSchemaLike>(
+export const columns = Effect.fn("Read.columns")(function*<
+  S extends RowDecoder.RowSchema,
+  const F extends Input | ReadonlyArray<Input>
+>(
   rowSchema: S,
-  files: Files,
+  files: F,
   options?: Options
 ) {
   const schema = Columns.schemaOf(rowSchema)

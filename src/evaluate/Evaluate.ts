@@ -60,7 +60,7 @@ export class Evaluation extends Schema.Class<Evaluation>("attune/Evaluation")({
 
 export const EvaluateError = Schema.Union([InvalidExample, PretrainedModel.ModelError])
 
-/** Classifies every example of a split and scores the answers. */
+/** Classifies every example of a split and scores the answers. Long texts are cut as in fine-tuning. */
 export const Evaluate = Stage.make("evaluate", {
   inputs: {
     model: PretrainedModel.PretrainedModel,
@@ -74,9 +74,10 @@ export const Evaluate = Stage.make("evaluate", {
     const checkpoint = yield* PretrainedModel.load(model.files)
     const labels = Checkpoint.labelsOf(checkpoint.config)
     const rows = yield* Artifact.readTable(LabeledText.LabeledText, split.examples)
-    const { vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
+    const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
     const tokenizer = yield* Checkpoint.tokenizerOf(checkpoint)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), { vocabularySize })
+    const texts = rows.map((row) => row.text)
+    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength })
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const unknown = rows.findIndex((row) => !indexOf.has(row.label))
     if (unknown >= 0) {

@@ -40,10 +40,13 @@ export const layer = (options: Options = {}): Layer.Layer<Executor> =>
           return { backend: name, version, determinism }
         }),
         execute: (job) =>
-          slots.withResources(job.stage)(() =>
-            job.stage.resources.tensors === true
-              ? Effect.flatMap(backendContext, (context) => Effect.provideContext(Execution.run(job), context))
-              : Execution.run(job)
+          slots.withResources(job)(() =>
+            Effect.andThen(
+              job.started,
+              job.stage.resources.tensors === true
+                ? Effect.flatMap(backendContext, (context) => Effect.provideContext(Execution.run(job), context))
+                : Execution.run(job)
+            )
           )
       })
     })

@@ -34,6 +34,8 @@ const Completed = Schema.Struct({
     Schema.Struct({ _tag: Schema.Literal("failure"), error: Schema.Json })
   ]),
   metrics: Schema.NullOr(ObjectReference),
+  started: Schema.String,
+  durationMillis: Schema.Finite,
   worker: Schema.String
 })
 

@@ -1,12 +1,14 @@
 /**
  * CPU slots, GPU devices and memory that stage runs hold while they run.
  *
- * First come, first served: a large request is not overtaken for ever by small
- * ones. All of a request is granted at once, so two stages never hold half each.
+ * The job of the highest priority is served first, and among equals the one that
+ * came first; while it does not fit, none behind it is, so a large request is
+ * not overtaken for ever by small ones. All of a request is granted at once, so
+ * two stages never hold half each.
  */
 import * as Effect from "effect/Effect"
-import type { Definition } from "../pipeline/Definition.ts"
 import { ResourcesUnavailable } from "../pipeline/Errors.ts"
+import type { Job } from "../pipeline/Execution.ts"
 
 export interface Capacity {
   /** How many CPU slots: how many stages of one slot run at the same time. */
@@ -24,13 +26,14 @@ export interface Grant {
 }
 
 export interface Slots {
-  /** Runs an effect while it holds what the stage declares. */
+  /** Runs an effect while it holds what the job's stage declares. */
   readonly withResources: (
-    stage: Definition
+    job: Pick<Job, "stage" | "priority">
   ) => <A, E, R>(use: (grant: Grant) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | ResourcesUnavailable, R>
 }
 
 interface Request extends Capacity {
+  readonly priority: number
   readonly resume: (grant: Grant) => void
 }
 
@@ -50,7 +53,7 @@ export const make = (capacity: Capacity): Slots => {
   }
 
   return {
-    withResources: (stage) => <A, E, R>(use: (grant: Grant) => Effect.Effect<A, E, R>) =>
+    withResources: ({ priority, stage }) => <A, E, R>(use: (grant: Grant) => Effect.Effect<A, E, R>) =>
       Effect.suspend((): Effect.Effect<A, E | ResourcesUnavailable, R> => {
         const { cpu = 1, gpu = 0, memory = 0 } = stage.resources
         const wanted = { cpu, gpu, memory }
@@ -66,8 +69,9 @@ export const make = (capacity: Capacity): Slots => {
           )
         }
         const acquire = Effect.callback<Grant>((resume) => {
-          const request: Request = { ...wanted, resume: (grant) => resume(Effect.succeed(grant)) }
-          queue.push(request)
+          const request: Request = { ...wanted, priority, resume: (grant) => resume(Effect.succeed(grant)) }
+          const behind = queue.findIndex((waiting) => waiting.priority < priority)
+          queue.splice(behind < 0 ? queue.length : behind, 0, request)
           serve()
           return Effect.sync(() => {
             const index = queue.indexOf(request)

@@ -171,8 +171,11 @@ export const layer = (options: Options): Layer.Layer<Executor> =>
         name: "worker processes",
         runtime,
         execute: (job) =>
-          slots.withResources(job.stage)(({ devices }) =>
-            job.stage.resources.tensors === true ? execute(job, devices.join(",")) : Execution.run(job)
+          slots.withResources(job)(({ devices }) =>
+            Effect.andThen(
+              job.started,
+              job.stage.resources.tensors === true ? execute(job, devices.join(",")) : Execution.run(job)
+            )
           )
       })
     })

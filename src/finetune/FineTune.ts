@@ -67,7 +67,8 @@ const params = {
 }
 
 /**
- * Fine-tunes a model to classify texts, with AdamW.
+ * Fine-tunes a model to classify texts, with AdamW. Of a text with more tokens
+ * than the model has positions for, the end is cut off.
  *
  * Logs at each step: `loss` (mean cross-entropy of the batch before the update,
  * nats), `learning_rate`, `gradient_norm` (before clipping), `epoch`, `tokens`.
@@ -86,10 +87,11 @@ export const FineTune = Stage.make("fine-tune", {
   keepFailure: (error) => error._tag === "Diverged",
   run: Effect.fn("FineTune")(function*({ checkpoint, model, train }, { stopAfterEpochs, ...hyperparameters }) {
     const base = yield* PretrainedModel.load(model.files)
-    const { vocabularySize } = yield* Checkpoint.modelOf(base)
+    const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
     const tokenizer = yield* Checkpoint.tokenizerOf(base)
     const rows = yield* Artifact.readTable(LabeledText.LabeledText, train.examples)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), { vocabularySize })
+    const texts = rows.map((row) => row.text)
+    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength })
     const indexOf = new Map(train.labels.map((label, index) => [label, index]))
     const examples = rows.map((row, index) => ({ tokens: tokens[index]!, label: indexOf.get(row.label)! }))
     return yield* runTrainer({

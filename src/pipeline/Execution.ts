@@ -24,8 +24,15 @@ export interface Job {
   /** Encoded values, by input name. */
   readonly inputs: Readonly<Record<string, Schema.Json>>
   readonly params: Schema.Json
+  /** Of jobs that wait for the same resources, one of a higher priority goes first. */
+  readonly priority: number
+  /** To be run by the executor when the job has its resources and begins. */
+  readonly started: Effect.Effect<void>
   readonly onProgress: (progress: StageProgress) => void
 }
+
+/** What a process needs of a job to run it. */
+export type Work = Pick<Job, "stage" | "key" | "owner" | "inputs" | "params" | "onProgress">
 
 /** What a stage run ended with: its output or its declared error, both encoded, and its metrics. */
 export interface Completed {
@@ -33,14 +40,24 @@ export interface Completed {
     | { readonly _tag: "success"; readonly output: Schema.Json }
     | { readonly _tag: "failure"; readonly error: Schema.Json }
   readonly metrics: ObjectReference | null
+  /** When it began, in ISO 8601, UTC, and how long it took: without waiting for resources. */
+  readonly started: string
+  readonly durationMillis: number
   /** Names the process it ran in. */
   readonly worker: string
 }
 
 export const run = Effect.fnUntraced(function*(
-  job: Job
+  job: Work
 ): Effect.fn.Return<Completed, StoreError | StageDefect, Store | any> {
   const { stage } = job
+  const started = new Date().toISOString()
+  const before = performance.now()
+  const facts = () => ({
+    started,
+    durationMillis: Math.round(performance.now() - before),
+    worker: `process ${process.pid}`
+  })
   const refused = (what: string) => (error: Schema.SchemaError) =>
     new StageDefect({ stage: stage.name, detail: `${what}: ${error.message}`, stack: "" })
   const inputs = yield* Codec.decode(stage.inputs, job.inputs).pipe(
@@ -59,12 +76,11 @@ export const run = Effect.fnUntraced(function*(
     Effect.onInterrupt(() => Effect.ignore(metrics.abandon)),
     Effect.exit
   )
-  const worker = `process ${process.pid}`
   if (Exit.isSuccess(exit)) {
     const output = yield* Codec.encode(stage.output, exit.value).pipe(
       Effect.mapError(refused("its output does not fit its schema"))
     )
-    return { outcome: { _tag: "success", output }, metrics: yield* metrics.seal, worker }
+    return { outcome: { _tag: "success", output }, metrics: yield* metrics.seal, ...facts() }
   }
   const { cause } = exit
   const failure = Cause.findErrorOption(cause)
@@ -80,7 +96,7 @@ export const run = Effect.fnUntraced(function*(
   const error = yield* Codec.encode(stage.error, failure.value).pipe(
     Effect.catch(() => Effect.andThen(metrics.abandon, Effect.fail(defect(stage, failure.value))))
   )
-  return { outcome: { _tag: "failure", error }, metrics: yield* metrics.seal, worker }
+  return { outcome: { _tag: "failure", error }, metrics: yield* metrics.seal, ...facts() }
 })
 
 const defect = (stage: Definition, thrown: unknown) =>

@@ -24,16 +24,21 @@ export interface Computed {
   readonly json: Schema.Json
   /** Digest of the content: what the keys of downstream stages are made of. */
   readonly digest: string
-  /** Of nodes that call a stage. */
-  readonly record?: RunRecord
+}
+
+/** A node that calls a stage, when all its inputs are there. */
+export interface Call {
+  readonly node: Node.Any
+  readonly inputs: Readonly<Record<string, Computed>>
+  readonly owner: string
+  /** How many nodes deep it is: what is nearer to a result goes before what only begins. */
+  readonly priority: number
+  /** To be told the record of the run, be it of a success or of a failure. */
+  readonly onRecord: (record: RunRecord) => void
 }
 
 /** How the call of a stage is answered: by the store, by running it, or, in a plan, not at all. */
-export type Invoke = (
-  node: Node.Any,
-  inputs: Readonly<Record<string, Computed>>,
-  owner: string
-) => Effect.Effect<Computed, unknown, any>
+export type Invoke = (call: Call) => Effect.Effect<Computed, unknown, any>
 
 export interface GraphRun {
   /** Runs a node and everything upstream of it that has not run yet. */
@@ -51,10 +56,13 @@ export interface Visited {
 interface Entry {
   readonly node: Node.Any
   readonly owner: string
+  readonly depth: number
   readonly dependents: Array<Entry>
   /** How many direct dependencies have not ended. */
   waiting: number
   exit: Exit.Exit<Computed, unknown> | undefined
+  /** The run behind a node that calls a stage. */
+  record: RunRecord | undefined
   readonly result: Deferred.Deferred<Computed, unknown>
 }
 
@@ -81,7 +89,16 @@ export const make = Effect.fnUntraced(function*(
         }
         continue
       }
-      const entry: Entry = { node, owner, dependents: [], waiting: 0, exit: undefined, result: Deferred.makeUnsafe() }
+      const entry: Entry = {
+        node,
+        owner,
+        depth: dependencies.reduce((depth, dependency) => Math.max(depth, entries.get(dependency)!.depth + 1), 0),
+        dependents: [],
+        waiting: 0,
+        exit: undefined,
+        record: undefined,
+        result: Deferred.makeUnsafe()
+      }
       entries.set(node, entry)
       for (const dependency of dependencies) {
         const upstream = entries.get(dependency)!
@@ -161,11 +178,15 @@ export const make = Effect.fnUntraced(function*(
       const { op } = node
       switch (op._tag) {
         case "Invoke":
-          return invoke(
+          return invoke({
             node,
-            Object.fromEntries(Object.entries(op.inputs).map(([name, input]) => [name, computed(input)])),
-            owner
-          )
+            inputs: Object.fromEntries(Object.entries(op.inputs).map(([name, input]) => [name, computed(input)])),
+            owner,
+            priority: entry.depth,
+            onRecord: (record) => {
+              entry.record = record
+            }
+          })
         case "At":
           return describe(node, (computed(op.source).value as Readonly<Record<string, unknown>>)[op.key])
         case "Struct": {
@@ -192,10 +213,10 @@ export const make = Effect.fnUntraced(function*(
   const run = (node: Node.Any, owner: string): Effect.Effect<Computed, unknown, any> =>
     Effect.suspend(() => Effect.andThen(start(enter(node, owner)), Deferred.await(entries.get(node)!.result)))
 
-  const stageRuns = (root: Node.Any, since: number): ReadonlyArray<RunRecord> => {
-    const found: Array<RunRecord> = []
+  const stageRuns = (roots: ReadonlyArray<Node.Any>, since: number): ReadonlyArray<RunRecord> => {
+    const found = new Map<string, RunRecord>()
     const seen = new Set<Node.Any>()
-    const stack: Array<{ readonly node: Node.Any; readonly expanded: boolean }> = [{ node: root, expanded: false }]
+    const stack = roots.toReversed().map((node) => ({ node, expanded: false }))
     while (stack.length > 0) {
       const { expanded, node } = stack.pop()!
       if (node.id < since || (!expanded && seen.has(node))) continue
@@ -205,10 +226,10 @@ export const make = Effect.fnUntraced(function*(
         for (const dependency of Node.dependencies(node)) stack.push({ node: dependency, expanded: false })
         continue
       }
-      const exit = entries.get(node)?.exit
-      if (exit !== undefined && Exit.isSuccess(exit) && exit.value.record !== undefined) found.push(exit.value.record)
+      const record = entries.get(node)?.record
+      if (record !== undefined && !found.has(record.key)) found.set(record.key, record)
     }
-    return found
+    return [...found.values()]
   }
 
   return {

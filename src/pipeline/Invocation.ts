@@ -75,5 +75,5 @@ export const answer = Effect.fnUntraced(function*(
     return yield* Effect.flatMap(Codec.decode(stage.error, outcome.error).pipe(Effect.mapError(stale)), Effect.fail)
   }
   const value = yield* Codec.decode(stage.output, outcome.output).pipe(Effect.mapError(stale))
-  return { value, json: outcome.output, digest: outcome.digest, record }
+  return { value, json: outcome.output, digest: outcome.digest }
 })

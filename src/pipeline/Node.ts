@@ -67,8 +67,11 @@ export interface ExpansionContext {
    * `owner` names on whose behalf, as in `"trial 3"`.
    */
   readonly run: (node: Any, owner: string) => Effect.Effect<unknown, unknown, any>
-  /** The stage runs behind a node that has run, among the nodes numbered `since` or later. */
-  readonly stageRuns: (node: Any, since: number) => ReadonlyArray<RunRecord>
+  /**
+   * The stage runs behind nodes that have run or failed, among the nodes
+   * numbered `since` or later: each once, upstream before downstream.
+   */
+  readonly stageRuns: (nodes: ReadonlyArray<Any>, since: number) => ReadonlyArray<RunRecord>
   readonly emit: (event: PipelineEvent) => Effect.Effect<void>
 }
 

@@ -40,7 +40,7 @@ export const plan: <A, E, R>(
   function*(root: Node.Any): Effect.fn.Return<any, any, any> {
     const known = new Map<Node.Any, Known>()
     const explain = yield* makeExplain
-    const graph = yield* GraphRun.make(Effect.fnUntraced(function*(node, inputs, owner) {
+    const graph = yield* GraphRun.make(Effect.fnUntraced(function*({ inputs, node, onRecord, owner }) {
       const { components, key, stage } = yield* Invocation.of(node, inputs)
       const record = yield* Invocation.lookup(key)
       if (record === undefined) {
@@ -48,6 +48,7 @@ export const plan: <A, E, R>(
         return yield* new NotPlanned({ until: stage.name })
       }
       known.set(node, { owner, status: { _tag: "cached", key } })
+      onRecord(record)
       return yield* Invocation.answer(stage, record)
     }))
     const exit = yield* Effect.exit(graph.run(root, ""))

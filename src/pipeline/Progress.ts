@@ -45,6 +45,7 @@ export type PipelineEvent =
     readonly trials: number
     readonly metric: string
     readonly direction: "minimize" | "maximize"
+    readonly seed: number
     /** The budget of the last rung. */
     readonly horizon: number
     /** The budget that all trials together will be given if none fails: for the time left. */
@@ -58,6 +59,7 @@ export type PipelineEvent =
     readonly trial: number
     readonly rung: number
     readonly budget: number
+    readonly origin: "enqueued" | "sampler"
     readonly params: Readonly<Record<string, unknown>>
   }
   | {

@@ -46,78 +46,79 @@ const makeInvoke = Effect.gen(function*() {
   // Two nodes with one key, at the same moment: the second waits for the first.
   const inFlight = new Map<string, Deferred.Deferred<RunRecord, unknown>>()
 
-  const execute = Effect.fnUntraced(
-    function*(
-      { components, inputs, key, stage }: Invocation.Invocation,
-      owner: string
-    ): Effect.fn.Return<RunRecord, RunError | StoreError, any> {
-      const started = new Date()
-      const about = { stage: stage.name, key, owner }
-      let attempts = 0
-      const attempt = Effect.suspend(() => {
-        attempts++
-        return executor.execute({
+  const execute = Effect.fnUntraced(function*(
+    { components, inputs, key, stage }: Invocation.Invocation,
+    { owner, priority }: GraphRun.Call
+  ): Effect.fn.Return<RunRecord, RunError | StoreError, any> {
+    const about = { stage: stage.name, key, owner }
+    let attempts = 0
+    const attempt = Effect.suspend(() => {
+      attempts++
+      const begun = Deferred.makeUnsafe<void>()
+      return timed(
+        stage,
+        Deferred.await(begun),
+        executor.execute({
           stage,
           key,
           owner,
           inputs,
           params: components.params,
+          priority,
+          started: Effect.andThen(Deferred.succeed(begun, undefined), emit({ _tag: "stage.started", ...about })),
           onProgress: (progress) =>
             void Effect.runForkWith(context)(emit({ _tag: "stage.progress", ...about, progress }))
         })
-      })
-      yield* emit({ _tag: "stage.started", ...about })
-      const before = performance.now()
-      const completed = yield* retried(
-        stage,
-        timed(stage, attempt),
-        (message) => emit({ _tag: "stage.retried", ...about, attempt: attempts, message })
       )
-      const durationMillis = Math.round(performance.now() - before)
-      const { outcome } = completed
-      const record: RunRecord = {
-        format: 1,
-        key,
-        stage: stage.name,
-        fingerprint: components.fingerprint,
-        params: components.params,
-        inputs: components.inputs,
-        runtime: components.runtime,
-        outcome: outcome._tag === "success" ? { ...outcome, digest: Artifact.digestOf(outcome.output) } : outcome,
-        artifacts: outcome._tag === "success" ? Artifact.references(outcome.output) : [],
-        metrics: completed.metrics,
-        started: started.toISOString(),
-        durationMillis,
-        attempts,
-        worker: completed.worker,
-        host,
-        versions
-      }
-      if (outcome._tag === "failure") {
-        const error = yield* Codec.decode(stage.error, outcome.error).pipe(Effect.orDie)
-        yield* emit({ _tag: "stage.failed", ...about, message: describe(error) })
-        return stage.keepFailure(error) ? yield* store.putRun(record) : record
-      }
-      const kept = yield* store.putRun(record)
-      yield* emit({ _tag: "stage.completed", ...about, durationMillis })
-      return kept
-    },
-    (effect, { key, stage }, owner) =>
-      Effect.tapError(
-        effect,
-        (error) => emit({ _tag: "stage.failed", stage: stage.name, key, owner, message: describe(error) })
-      )
-  )
+    })
+    const completed = yield* retried(
+      stage,
+      attempt,
+      (message) => emit({ _tag: "stage.retried", ...about, attempt: attempts, message })
+    )
+    const { durationMillis, metrics, outcome, started, worker } = completed
+    const record: RunRecord = {
+      format: 1,
+      key,
+      stage: stage.name,
+      fingerprint: components.fingerprint,
+      params: components.params,
+      inputs: components.inputs,
+      runtime: components.runtime,
+      outcome: outcome._tag === "success" ? { ...outcome, digest: Artifact.digestOf(outcome.output) } : outcome,
+      artifacts: outcome._tag === "success" ? Artifact.references(outcome.output) : [],
+      metrics,
+      started,
+      durationMillis,
+      attempts,
+      worker,
+      host,
+      versions
+    }
+    if (outcome._tag === "failure") {
+      const error = yield* Codec.decode(stage.error, outcome.error).pipe(Effect.orDie)
+      yield* emit({ _tag: "stage.failed", ...about, message: describe(error) })
+      return stage.keepFailure(error) ? yield* store.putRun(record) : record
+    }
+    const kept = yield* store.putRun(record)
+    yield* emit({ _tag: "stage.completed", ...about, durationMillis })
+    return kept
+  }, (effect, { key, stage }, { owner }) =>
+    Effect.tapError(
+      effect,
+      (error) => emit({ _tag: "stage.failed", stage: stage.name, key, owner, message: describe(error) })
+    ))
 
-  return Effect.fnUntraced(function*(
-    node: Node.Any,
-    inputs: Readonly<Record<string, GraphRun.Computed>>,
-    owner: string
-  ): Effect.fn.Return<GraphRun.Computed, unknown, any> {
+  return Effect.fnUntraced(function*(call: GraphRun.Call): Effect.fn.Return<GraphRun.Computed, unknown, any> {
+    const { node, inputs, owner } = call
     const invocation = yield* Invocation.of(node, inputs)
     const { key, stage } = invocation
+    const answer = (record: RunRecord) => {
+      call.onRecord(record)
+      return Invocation.answer(stage, record)
+    }
     const cached = (record: RunRecord) =>
-      Effect.andThen(emit({ _tag: "stage.cached", stage: stage.name, key, owner }), Invocation.answer(stage, record))
+      Effect.andThen(emit({ _tag: "stage.cached", stage: stage.name, key, owner }), answer(record))
     const hit = yield* Invocation.lookup(key)
     if (hit !== undefined) return yield* cached(hit)
     const running = inFlight.get(key)
@@ -128,23 +129,29 @@ const makeInvoke = Effect.gen(function*() {
       // Another process may have run it while we waited for the lock.
       Effect.flatMap(Invocation.lookup(key), (found) =>
         found === undefined
-          ? Effect.map(execute(invocation, owner), (record) => ({ record, ran: true }))
+          ? Effect.map(execute(invocation, call), (record) => ({ record, ran: true }))
           : Effect.succeed({ record: found, ran: false }))
     ).pipe(Effect.exit)
     inFlight.delete(key)
     Deferred.doneUnsafe(result, Exit.map(exit, ({ record }) => record))
     const { ran, record } = yield* exit
-    return yield* ran ? Invocation.answer(stage, record) : cached(record)
+    return yield* ran ? answer(record) : cached(record)
   })
 })
 
-const timed = <A, E, R>(stage: Definition, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StageTimeout, R> => {
+/** Ends a stage that takes longer than its timeout, counted from when it begins. */
+const timed = <A, E, R>(
+  stage: Definition,
+  begun: Effect.Effect<void>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | StageTimeout, R> => {
   const { timeout } = stage
   if (timeout === undefined) return effect
-  return Effect.timeoutOrElse(effect, {
-    duration: timeout,
-    orElse: () => Effect.fail(new StageTimeout({ stage: stage.name, millis: Duration.toMillis(timeout) }))
-  })
+  const late = new StageTimeout({ stage: stage.name, millis: Duration.toMillis(timeout) })
+  return Effect.raceFirst(
+    effect,
+    begun.pipe(Effect.andThen(Effect.sleep(timeout)), Effect.andThen(Effect.fail(late)))
+  )
 }
 
 /** Repeats failed attempts as the stage asks; a failure among its declared errors counts like any other. */

@@ -171,6 +171,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         trials: options.trials,
         metric,
         direction,
+        seed: options.seed ?? 0,
         horizon,
         expectedCost: Rehearsal.expectedCost(engine),
         scheduler: scheduler.description,
@@ -179,24 +180,25 @@ export const make = <P extends Space.Params, N extends Node.Any>(
       const results = yield* Queue.unbounded<
         { readonly job: VirtualTime.Job<P>; readonly exit: Exit.Exit<A, unknown> }
       >()
-      /** The node a trial last ran, and the number of the first node made for it. */
-      const nodes = new Map<number, { readonly since: number; readonly node: Node.Any }>()
+      /** The node of each rung a trial has run, and the number of the first node made for it. */
+      const nodes = new Map<number, { readonly since: number; readonly rungs: Array<Node.Any> }>()
       const outputs = new Map<number, A>()
 
       const startJob = Effect.fnUntraced(function*(job: VirtualTime.Job<P>) {
-        const since = nodes.get(job.trial)?.since ?? Node.nextId()
+        const made = nodes.get(job.trial) ?? { since: Node.nextId(), rungs: [] }
+        nodes.set(job.trial, made)
         const { budgets, params, rung, trial } = job
         const exit = yield* Effect.suspend(() => {
           const node = options.trial(params, { budgets, horizon })
-          nodes.set(trial, { since, node })
+          made.rungs.push(node)
           return context.run(node, ownerOf(name, trial)) as Effect.Effect<A, unknown, any>
         }).pipe(Effect.exit)
-        yield* Queue.offer(results, { job, exit })
         const cost = budgets.at(-1)! - (budgets.at(-2) ?? 0)
         const about = { study: name, trial, rung, budget: budgets.at(-1)!, cost }
         if (Exit.isSuccess(exit)) {
           yield* context.emit({ _tag: "trial.completed", ...about, value: Objective.read(exit.value, metric) })
         } else yield* context.emit({ _tag: "trial.failed", ...about, message: describe(Cause.squash(exit.cause)) })
+        yield* Queue.offer(results, { job, exit })
       })
 
       let state = engine
@@ -213,6 +215,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
               trial: job.trial,
               rung: job.rung,
               budget: job.budgets.at(-1)!,
+              origin: job.origin,
               params: job.params
             })
             yield* Effect.forkChild(startJob(job))
@@ -248,7 +251,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         fullCost: summary.fullCost,
         trials: yield* Effect.forEach(summary.trials, (trial) => {
           const ran = nodes.get(trial.trial)
-          const runs = ran === undefined ? [] : context.stageRuns(ran.node, ran.since)
+          const runs = ran === undefined ? [] : context.stageRuns(ran.rungs, ran.since)
           return Effect.map(metricsOf(outputs.get(trial.trial)), (metrics) => trialOutcome(trial, metrics, runs))
         })
       }
@@ -278,7 +281,10 @@ export const make = <P extends Space.Params, N extends Node.Any>(
     }
   )
 
-  return Node.make(name, resultSchema(space.schema, template.output), { _tag: "Expand", expand: { template, sources: [], run } })
+  return Node.make(name, resultSchema(space.schema, template.output), {
+    _tag: "Expand",
+    expand: { template, sources: [], run }
+  })
 }
 
 /** A summary is only read once nothing is running. */

@@ -85,6 +85,27 @@ layer(NodeFileSystem.layer)("Read", (it) => {
         assert.deepStrictEqual(many.rows, [...people, ...people, ...people])
       }))
 
+    it.effect("from files in memory, without a file system", () =>
+      Effect.gen(function*() {
+        const table = yield* Columns.fromRows(Person, people)
+        const encoder = new TextEncoder()
+        const { rows } = yield* Read.all(Person, [
+          { name: "a.csv", bytes: encoder.encode(csv) },
+          { name: "a.jsonl", bytes: encoder.encode(jsonl) },
+          { name: "a.parquet", bytes: Parquet.encode(table) }
+        ])
+        assert.deepStrictEqual(rows, [...people, ...people, ...people])
+        for (const name of ["a.csv", "a.jsonl", "a.parquet"]) {
+          const error = yield* Effect.flip(Read.all(Person, { name, bytes: new Uint8Array() }))
+          assert.match(error.message, /^a\.\w+: the file is empty/)
+        }
+        const effect: Effect.Effect<unknown, unknown> = Read.columns(Person, {
+          name: "a.csv",
+          bytes: encoder.encode(csv)
+        })
+        assert.isDefined(yield* effect)
+      }))
+
     it.effect("whatever the pieces the file comes in", () =>
       Effect.gen(function*() {
         // Long enough for many reads of 64 KiB, whose ends fall into characters, quotes and line ends.

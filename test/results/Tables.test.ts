@@ -392,6 +392,7 @@ describe("Tables", () => {
         trials: 4,
         metric: "loss",
         direction: "minimize",
+        seed: 0,
         horizon: 4,
         sampler: "s",
         scheduler: "h"
@@ -409,7 +410,7 @@ describe("Tables", () => {
       )
       yield* send(started)
       for (const trial of [0, 1, 2, 3]) {
-        yield* send({ _tag: "trial.started", ...about, trial, params: { rate: trial / 2 } })
+        yield* send({ _tag: "trial.started", ...about, origin: "sampler", trial, params: { rate: trial / 2 } })
       }
       yield* send({ _tag: "trial.completed", ...about, trial: 1, value: 3 })
       yield* TestClock.adjust("5 seconds")

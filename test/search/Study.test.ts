@@ -77,8 +77,16 @@ describe("Study", () => {
       const outcome = events.find((event) => event._tag === "study.completed")!.outcome
       const winner = outcome.trials[best.trial]!
       assert.deepStrictEqual(winner.metrics, { loss: best.value, "nested.accuracy": best.output.nested.accuracy })
-      // Shared stages belong to no trial; the winner trained at three rungs and was evaluated at the last.
-      assert.deepStrictEqual(winner.runs.map((run) => run.stage), ["fine-tune", "fine-tune", "fine-tune", "evaluate"])
+      // Shared stages belong to no trial; the winner was trained and evaluated at each of three rungs.
+      assert.deepStrictEqual(winner.runs.map((run) => run.stage), [
+        ...["fine-tune", "evaluate"],
+        ...["fine-tune", "evaluate"],
+        ...["fine-tune", "evaluate"]
+      ])
+      // Of a trial that failed the run that did so is kept too.
+      for (const { runs, status } of outcome.trials) {
+        if (status === "failed") assert.deepStrictEqual(runs.map((run) => run.outcome._tag), ["failure"])
+      }
     }).pipe(fresh))
 
   it.effect("repeats nothing on a rerun, and only what a changed space asks for", () =>
