@@ -25,7 +25,14 @@ const pages = [
 ]
 
 /** What a reader does once and this test does not: it stands in an installed checkout, and the main job takes minutes. */
-const notRun = [/^git clone /, /^cd attune$/, /^npm ci$/, /^npm start$/, /^npx attune export pipelines\/[a-z-]+\.ts /]
+const notRun = [
+  /^git clone /,
+  /^cd attune$/,
+  /^npm ci$/,
+  /^npm start$/,
+  /^npm test$/,
+  /^npx attune export pipelines\/[a-z-]+\.ts /
+]
 
 /** What may stand in an `sh` block besides. */
 const runnable = /^npx attune [a-z]+/

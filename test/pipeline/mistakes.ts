@@ -3,9 +3,15 @@
  * This file is type-checked and never run.
  */
 import { Context, Effect, Layer, Schema } from "effect"
+import { OpenTest } from "../../src/dataset/OpenTest.ts"
+import type { SplitExamples } from "../../src/dataset/SplitExamples.ts"
+import { Evaluate as Score } from "../../src/evaluate/Evaluate.ts"
+import { FineTune as FineTuneModel } from "../../src/finetune/FineTune.ts"
+import type { PretrainedModel } from "../../src/model/PretrainedModel.ts"
 import type { Executor } from "../../src/pipeline/Executor.ts"
 import * as Node from "../../src/pipeline/Node.ts"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
+import type { Selection } from "../../src/pipeline/Selection.ts"
 import * as Stage from "../../src/pipeline/Stage.ts"
 import * as FullBudget from "../../src/search/FullBudget.ts"
 import * as Space from "../../src/search/Space.ts"
@@ -127,6 +133,34 @@ Pipeline.make({ settings: {}, node: () => model, layer: Gpu.layerFake })
 
 // @ts-expect-error a setting that the pipeline does not have
 Pipeline.make({ settings: { trials: Schema.Int }, node: ({ seed }) => Load({}, { name: seed }) })
+
+// The stages that come with Attune: the test side stays sealed until a study has chosen.
+declare const names: Node.Node<Schema.Schema.Type<typeof SplitExamples.output>>
+declare const pretrained: Node.Node<PretrainedModel>
+declare const selection: Node.Node<Selection>
+const tuned = FineTuneModel({ model: pretrained, train: Node.at(names, "train") }, { learningRate: 1e-3 })
+const tunedModel = Node.at(tuned, "model")
+Score({ model: tunedModel, split: Node.at(names, "validation") })
+
+// @ts-expect-error the test split is used before selection
+Score({ model: tunedModel, split: Node.at(names, "test") })
+
+// @ts-expect-error training on the sealed test split
+FineTuneModel({ model: pretrained, train: Node.at(names, "test") }, { learningRate: 1e-3 })
+
+// @ts-expect-error training on validation data
+FineTuneModel({ model: pretrained, train: Node.at(names, "validation") }, { learningRate: 1e-3 })
+
+// @ts-expect-error the seal cannot be broken without a selection
+OpenTest({ sealed: Node.at(names, "test") })
+
+// @ts-expect-error what was not chosen by a study is no selection
+OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(names, "train") })
+
+Score({ model: tunedModel, split: OpenTest({ sealed: Node.at(names, "test"), selection }) })
+
+// @ts-expect-error a hyperparameter that fine-tuning does not have
+FineTuneModel({ model: pretrained, train: Node.at(names, "train") }, { learningRate: 1e-3, momentum: 0.9 })
 
 // Errors and requirements of the whole upstream are in the type.
 type Equals<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
