@@ -29,5 +29,9 @@ const byTag: Readonly<Record<string, number>> = {
 }
 
 /** The exit code for what a command failed with. */
-export const of = (error: unknown): number =>
-  typeof error === "object" && error !== null && "_tag" in error ? byTag[String(error._tag)] ?? failed : failed
+export const of = (error: unknown): number => {
+  if (typeof error !== "object" || error === null || !("_tag" in error)) return failed
+  // A query error without a query is about the tables that every query needs.
+  if (error._tag === "QueryError") return "sql" in error && error.sql !== "" ? usage : store
+  return byTag[String(error._tag)] ?? failed
+}

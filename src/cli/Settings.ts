@@ -38,6 +38,13 @@ export const decode = Effect.fnUntraced(function*(
     }
     given[name] = yield* decodeOne(name, field, text.slice(separator + 1))
   }
+  const missing = Object.keys(fields).filter((name) => !(name in given) && defaultOf(fields[name]!) === undefined)
+  if (missing.length > 0) {
+    return yield* new UsageError({
+      detail: `This pipeline needs ${missing.map((name) => `--set ${name}=…`).join(" ")}`,
+      remedy: listing(fields)
+    })
+  }
   return yield* schema.makeEffect(given as never).pipe(
     Effect.mapError((issue) =>
       new UsageError({

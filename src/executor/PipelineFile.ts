@@ -25,20 +25,26 @@ export class PipelineFileError extends Schema.TaggedError<PipelineFileError>()("
  * A pipeline must see this very copy of Attune and of Effect: schemas and
  * services of another copy are strangers to ours. So both names resolve to what
  * this process has loaded, wherever the pipeline lies.
+ *
+ * And a `.ts` file of the user's is a module, whatever `type` their package.json
+ * states: `npm init` writes one that says otherwise.
  */
-const shareLibraries = () => {
+const hookLoader = () => {
   const here = import.meta.url
   const self = new URL(here.endsWith(".ts") ? "../index.ts" : "../index.js", here).href
   registerHooks({
     resolve: (specifier, context, next) => {
       if (specifier === "attune") return { url: self, shortCircuit: true }
       if (/^effect(\/|$)/.test(specifier)) return next(specifier, { ...context, parentURL: here })
-      return next(specifier, context)
+      const resolved = next(specifier, context)
+      return /^file:.*\.ts$/.test(resolved.url) && !resolved.url.includes("/node_modules/")
+        ? { ...resolved, format: "module-typescript" }
+        : resolved
     }
   })
 }
 
-let shared = false
+let hooked = false
 
 /** Imports a pipeline file and finds the pipeline it exports as default. */
 export const load = Effect.fnUntraced(function*(
@@ -48,9 +54,9 @@ export const load = Effect.fnUntraced(function*(
   const failed = (detail: string) => new PipelineFileError({ file, detail })
   if (!fs.existsSync(absolute)) return yield* failed("there is no such file")
   if (!/\.[cm]?[jt]s$/.test(absolute)) return yield* failed("a pipeline is a TypeScript or JavaScript file")
-  if (!shared) {
-    shareLibraries()
-    shared = true
+  if (!hooked) {
+    hookLoader()
+    hooked = true
   }
   const module = yield* Effect.tryPromise({
     try: () => import(pathToFileURL(absolute).href) as Promise<Readonly<Record<string, unknown>>>,

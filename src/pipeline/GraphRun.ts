@@ -43,6 +43,8 @@ export type Invoke = (call: Call) => Effect.Effect<Computed, unknown, any>
 export interface GraphRun {
   /** Runs a node and everything upstream of it that has not run yet. */
   readonly run: (node: Node.Any, owner: string) => Effect.Effect<Computed, unknown, any>
+  /** Waits until every node met so far has ended, where a failed one lets `run` end before the others. */
+  readonly settled: Effect.Effect<void>
   /** Every node met so far, upstream before downstream; those that a study asked for come after it. */
   readonly nodes: () => ReadonlyArray<Visited>
 }
@@ -234,6 +236,10 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     run,
+    settled: Effect.gen(function*() {
+      // Nodes that are entered meanwhile are met by this loop too.
+      for (const { result } of entries.values()) yield* Effect.exit(Deferred.await(result))
+    }),
     nodes: () =>
       Array.from(entries.values(), ({ exit, node, owner }) => ({
         node,

@@ -52,6 +52,7 @@ export const plan: <A, E, R>(
       return yield* Invocation.answer(stage, record)
     }))
     const exit = yield* Effect.exit(graph.run(root, ""))
+    yield* graph.settled
     if (Exit.isFailure(exit)) {
       const error = GraphRun.failureOf(exit)
       if (!(error instanceof NotPlanned)) return yield* exit
@@ -83,16 +84,29 @@ const inOrder = (
     visited.filter(({ owner }) => owner !== ""),
     ({ owner }) => owner.replace(/ trial \d+$/, "")
   )
+  const own = visited.filter(({ owner }) => owner === "")
+  const placed = new Set<GraphRun.Visited>()
   const place = (item: GraphRun.Visited) => {
+    if (placed.has(item)) return
+    placed.add(item)
     if (item.node.op._tag === "Expand") {
       const trials = asked.get(item.node.name) ?? []
       asked.delete(item.node.name)
+      const needed = upstreamOf(trials.map(({ node }) => node))
+      own.filter(({ node }) => needed.has(node)).forEach(place)
       trials.forEach(place)
     }
     add(item)
   }
-  visited.filter(({ owner }) => owner === "").forEach(place)
+  own.forEach(place)
   return steps
+}
+
+const upstreamOf = (nodes: ReadonlyArray<Node.Any>): ReadonlySet<Node.Any> => {
+  const seen = new Set(nodes)
+  // A set that grows while it is walked is walked to its end.
+  for (const node of seen) for (const dependency of Node.dependencies(node)) seen.add(dependency)
+  return seen
 }
 
 const unknownStatus = (
@@ -119,7 +133,7 @@ const blockedBy = (
     if (next !== node && next.op._tag === "Expand") return next.name
     queue.push(...Node.dependencies(next))
   }
-  return node.op._tag === "Expand" ? "its trials" : undefined
+  return node.op._tag === "Expand" ? "the rest of it" : undefined
 }
 
 /**

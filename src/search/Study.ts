@@ -197,7 +197,10 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         const about = { study: name, trial, rung, budget: budgets.at(-1)!, cost }
         if (Exit.isSuccess(exit)) {
           yield* context.emit({ _tag: "trial.completed", ...about, value: Objective.read(exit.value, metric) })
-        } else yield* context.emit({ _tag: "trial.failed", ...about, message: describe(Cause.squash(exit.cause)) })
+        } else {
+          const error = Cause.squash(exit.cause)
+          if (!endsTheRun(error)) yield* context.emit({ _tag: "trial.failed", ...about, message: describe(error) })
+        }
         yield* Queue.offer(results, { job, exit })
       })
 

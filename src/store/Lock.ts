@@ -94,7 +94,7 @@ export const withLock =
   (disk: Disk, file: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StoreError, R> => {
     const attempt = Effect.try({
       try: () => tryAcquire(disk, file),
-      catch: fromCause("take the lock", file)
+      catch: fromCause("take the lock", `${disk.root}/${file}`)
     })
     const acquire = attempt.pipe(
       Effect.repeat({

@@ -16,7 +16,7 @@ import * as StoreLocation from "../StoreLocation.ts"
 import * as Text from "../Text.ts"
 
 /** Something that every pipeline needs does not work here. */
-class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { checks: Schema.Array(Schema.String) }) {
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { checks: Schema.Array(Schema.String) }) {
   override get message(): string {
     return `Not ready: ${this.checks.join(", ")}. See above for what to do.`
   }

@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import * as Codec from "../../pipeline/Codec.ts"
 import * as Pipeline from "../../pipeline/Pipeline.ts"
 import { Progress } from "../../pipeline/Progress.ts"
 import * as Tables from "../../results/Tables.ts"
+import { Store } from "../../store/Store.ts"
 import * as Data from "../Data.ts"
 import type { Format } from "../Flags.ts"
 import * as Output from "../Output.ts"
@@ -29,6 +31,9 @@ export const run = Effect.fnUntraced(function*(flags: Flags) {
   const session = yield* Session.open(flags)
   const started = performance.now()
   const { board, value } = yield* Effect.scoped(Effect.gen(function*() {
+    const store = yield* Store
+    // A new store that cannot be written is told before anything is computed. One that is there may have it all.
+    if (!fs.existsSync(store.root)) yield* store.checkWritable
     const display = yield* shown
     const value = yield* recorded(session, display).pipe(
       Effect.onExit((exit) =>
@@ -41,7 +46,7 @@ export const run = Effect.fnUntraced(function*(flags: Flags) {
     return { board: display.board, value }
   })).pipe(
     Effect.provide(session.layer),
-    Effect.onInterrupt(() => Effect.sync(() => Output.say(`Stopped. To resume, run the same command again: ${sameCommand()}`)))
+    Effect.onInterrupt(() => Effect.sync(() => Output.say(`Stopped. ${toResume()}`)))
   )
   const encoded = yield* Codec.encode(session.node.output, value).pipe(Effect.orDie)
   if (flags.format === undefined) Output.print(typeof value === "string" ? value : JSON.stringify(encoded, null, 2))
@@ -109,4 +114,11 @@ const conclude = (board: Board.Board, millis: number, root: string): void => {
 
 const quote = (word: string): string => /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 
-const sameCommand = (): string => ["attune", ...process.argv.slice(2)].map((word) => Text.visible(quote(word))).join(" ")
+/** How to start this again, as far as it can be told: a script of npm hides what was typed. */
+const toResume = (): string => {
+  const script = process.env["npm_lifecycle_event"]
+  const again = "To resume, run the same command again"
+  if (script !== undefined && script !== "npx") return `${again}.`
+  const words = [...(script === "npx" ? ["npx"] : []), "attune", ...process.argv.slice(2)]
+  return `${again}: ${words.map((word) => Text.visible(quote(word))).join(" ")}`
+}

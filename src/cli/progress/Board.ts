@@ -57,7 +57,6 @@ export interface Board {
 /** What an event means beyond a change of numbers: something a reader of a log wants to know. */
 export type Notice =
   | { readonly _tag: "stage"; readonly stage: string; readonly owner: string; readonly millis: number }
-  | { readonly _tag: "stageFailed"; readonly stage: string; readonly owner: string; readonly message: string }
   | { readonly _tag: "retry"; readonly stage: string; readonly owner: string; readonly message: string }
   | { readonly _tag: "rung"; readonly study: Study; readonly trial: Trial; readonly value: number; readonly ran: boolean }
   | { readonly _tag: "trialFailed"; readonly study: Study; readonly trial: Trial; readonly message: string }
@@ -157,7 +156,8 @@ export const update = (board: Board, event: PipelineEvent, now: number): Notice 
     case "stage.failed":
       board.running.delete(event.key)
       board.failed++
-      return { _tag: "stageFailed", stage: event.stage, owner: event.owner, message: event.message }
+      // What this means is told by the trial it belongs to, or by the error the run ends with.
+      return undefined
     case "stage.retried":
       return { _tag: "retry", stage: event.stage, owner: event.owner, message: event.message }
     case "study.started":

@@ -37,6 +37,7 @@ const plain = (output: Output, now: () => number): Display => {
   }
 }
 
+/** Above the block stays what is worth a line: trouble, and a trial that takes the lead. */
 const live = (output: Output, now: () => number): Display => {
   const board = Board.make(now())
   const painter = Painter.make(output)
@@ -52,8 +53,13 @@ const live = (output: Output, now: () => number): Display => {
     board,
     onEvent: (event) => {
       const notice = Board.update(board, event, now())
-      const line = notice !== undefined && stays(notice) ? Wording.notice(board, notice, now()) : undefined
-      if (line !== undefined) painter.log([notice!._tag === "rung" ? tones.good(line) : tones.bad(line)])
+      if (notice === undefined || notice._tag === "stage") return
+      if (notice._tag !== "rung") {
+        const line = Wording.notice(board, notice, now())
+        if (line !== undefined) painter.log([tones.bad(line)])
+      } else if (notice.ran && Board.bestOf(notice.study)?.trial === notice.trial) {
+        painter.log([tones.good(Wording.lead(board, notice))])
+      }
     },
     log: painter.log,
     close: () => {
@@ -63,10 +69,4 @@ const live = (output: Output, now: () => number): Display => {
       painter.clear()
     }
   }
-}
-
-/** What is worth a line that stays above the block: trouble, and a trial that takes the lead. */
-const stays = (notice: Board.Notice): boolean => {
-  if (notice._tag === "stage") return false
-  return notice._tag !== "rung" || (notice.ran && Board.bestOf(notice.study)?.trial === notice.trial)
 }

@@ -23,7 +23,7 @@ export const trials = (study: Board.Study): string => {
   const { evaluated, failed, full } = Board.countsOf(study)
   const parts = [
     `${evaluated}/${study.total} trials`,
-    ...(full < evaluated - failed ? [`${full} at full budget`] : []),
+    ...(full > 0 && full < evaluated - failed ? [`${full} at full budget`] : []),
     ...(failed === 0 ? [] : [`${failed} failed`])
   ]
   return parts.join(", ")
@@ -41,13 +41,20 @@ export const stages = (board: Board.Board): string => {
   return parts.join(", ")
 }
 
+/** That a trial has the best value so far, and what it was given. */
+export const lead = (board: Board.Board, notice: Extract<Board.Notice, { readonly _tag: "rung" }>): string => {
+  const { study, value } = notice
+  const params = Object.entries(notice.trial.params).map(([name, given]) => `${Text.visible(name)} ${Text.value(given)}`)
+  return `${trial(study, notice.trial, board.studies.size > 1)} takes the lead: ${metric(study, value)} (${
+    params.join(", ")
+  })`
+}
+
 /** A notice as a line of a log; nothing for what a log need not say. */
 export const notice = (board: Board.Board, notice: Board.Notice, now: number): string | undefined => {
   switch (notice._tag) {
     case "stage":
       return notice.owner === "" ? `${Text.visible(notice.stage)} done in ${Text.duration(notice.millis)}` : undefined
-    case "stageFailed":
-      return notice.owner === "" ? `${Text.visible(notice.stage)} failed: ${Text.visible(notice.message)}` : undefined
     case "retry": {
       const who = notice.owner === "" ? "" : `${owner(board, notice.owner)}: `
       return `${who}${Text.visible(notice.stage)} is tried again: ${Text.visible(notice.message)}`
