@@ -6,7 +6,7 @@
  * A name that more than one of the languages has (Angola, euro) tells nothing
  * about the language and is left out.
  *
- *     npx attune export pipelines/language-names.ts data
+ *     npx attune run pipelines/language-names.ts --export data
  */
 import { Artifact, Stage } from "attune"
 import * as Effect from "effect/Effect"

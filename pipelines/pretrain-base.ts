@@ -5,7 +5,7 @@
  * The names come from the very split of the main job, so that none of its
  * training, validation or test names is among them.
  *
- *     npx attune export pipelines/pretrain-base.ts data/base
+ *     npx attune run pipelines/pretrain-base.ts --export data/base
  */
 import {
   Artifact,
@@ -49,7 +49,7 @@ const Unlabel = Stage.make("unlabel", {
 
 export default Pipeline.make({
   settings: {
-    epochs: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(12)))
+    epochs: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(20)))
   },
   node: ({ epochs }) => {
     const model = ByteLevelGpt2({}, { width: 96, layers: 3, heads: 4, positions: 64, seed: 0 })

@@ -19,8 +19,7 @@ export const width = DisplayWidth.of
 /** The text, filled up with spaces to so many columns. */
 export const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
 
-export const padLeft = (text: string, columns: number): string =>
-  " ".repeat(Math.max(0, columns - width(text))) + text
+export const padLeft = (text: string, columns: number): string => " ".repeat(Math.max(0, columns - width(text))) + text
 
 /** A length of time in words: `0.4 s`, `12 s`, `2 min 13 s`, `1 h 05 min`. */
 export const duration = (millis: number): string => {
@@ -65,5 +64,7 @@ export const value = (data: unknown): string => {
   if (data === null || data === undefined) return ""
   if (typeof data === "number") return measure(data)
   if (typeof data === "string") return Format.visible(data)
-  return Format.visible(JSON.stringify(data, (_, item: unknown) => typeof item === "bigint" ? String(item) : item) ?? "")
+  return Format.visible(
+    JSON.stringify(data, (_, item: unknown) => typeof item === "bigint" ? String(item) : item) ?? ""
+  )
 }

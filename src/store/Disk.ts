@@ -53,8 +53,13 @@ const orAbsent = <A>(operation: () => A): A | undefined => {
   }
 }
 
-/** Files below `root`, which is created when something is first written. */
-export const node = (root: string): Disk => {
+/** Files below `root`, which is created when something is first written. Temporary files lie in its folder `tmp`. */
+export const node = (root: string): Disk => open(root, "tmp")
+
+/** Files below a folder of the user's: as {@link node}, without a folder for temporary files. */
+export const folder = (root: string): Disk => open(root, "")
+
+const open = (root: string, temporaryFolder: string): Disk => {
   const resolve = (file: string) => path.join(root, file)
   const folders = new Set<string>()
   const ensureFolder = (folder: string) => {
@@ -89,8 +94,8 @@ export const node = (root: string): Disk => {
   /** Writes a temporary file and has `publish` give it its name. */
   const commit = (file: string, bytes: Uint8Array, publish: (temporary: string, target: string) => void) => {
     const target = resolve(file)
-    ensureFolder(path.join(root, "tmp"))
-    const temporary = path.join(root, "tmp", `${process.pid}-${Date.now().toString(36)}-${temporaries++}`)
+    ensureFolder(path.join(root, temporaryFolder))
+    const temporary = path.join(root, temporaryFolder, `.${process.pid}-${Date.now().toString(36)}-${temporaries++}`)
     try {
       writeAndSync(temporary, bytes, "wx")
       ensureFolder(path.dirname(target))

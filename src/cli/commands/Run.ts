@@ -16,11 +16,17 @@ export const run = Command.make("run", {
   concurrency: Flags.concurrency,
   backend: Flags.backend,
   settings: Flags.settings,
-  format
+  format,
+  exportTo: Flag.Directory("export").pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("A folder for copies of the tables and files in the pipeline's result")
+  )
 }, (flags) => Effect.flatMap(Effect.promise(() => import("../handlers/Run.ts")), ({ run }) => run(flags))).pipe(
   Command.withDescription("Run a pipeline; what has run before is taken from the store"),
   Command.withExamples([
     { command: "attune run pipelines/language-id.ts", description: "Run it, or go on where it was stopped" },
+    { command: "attune run make-data.ts --export data", description: "And copy what it makes to the folder data" },
     { command: "attune run tune.ts --set trials=32 --concurrency 4", description: "With another setting, four at once" }
   ])
 )

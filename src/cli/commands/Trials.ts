@@ -6,7 +6,8 @@ export const trials = Command.make("trials", {
   study: Flags.study,
   store: Flags.store,
   format: Flags.format
-}, (flags) => Effect.flatMap(Effect.promise(() => import("../handlers/Trials.ts")), ({ trials }) => trials(flags))).pipe(
-  Command.withDescription("List the trials of a study, best first"),
-  Command.withExamples([{ command: "attune trials --format csv > trials.csv", description: "For a spreadsheet" }])
-)
+}, (flags) => Effect.flatMap(Effect.promise(() => import("../handlers/Trials.ts")), ({ trials }) => trials(flags)))
+  .pipe(
+    Command.withDescription("List the trials of a study, best first"),
+    Command.withExamples([{ command: "attune trials --format csv > trials.csv", description: "For a spreadsheet" }])
+  )

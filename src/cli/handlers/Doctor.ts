@@ -36,7 +36,7 @@ export const doctor = Effect.fnUntraced(function*(flags: {
 }) {
   const backends = yield* Effect.forEach(Backend.descriptions, backend, { concurrency: 2 })
   const checks = [...machine(), yield* store(StoreLocation.resolve(flags)), ...backends, ...packages()]
-  if (flags.format === "table") for (const line of lines(checks)) Output.print(line)
+  if (flags.format === "table") { for (const line of lines(checks)) Output.print(line) }
   else {
     const rows = checks.map((check) => ({ ...check, remedy: check.remedy ?? null }))
     Data.print(flags.format, Data.table(["check", "status", "detail", "remedy"], rows))

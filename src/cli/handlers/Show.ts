@@ -58,7 +58,9 @@ const stageRuns = (of: string) =>
    from runs where key in ${runsOf(of)} order by started, key`
 
 const artifactsOf = (of: string) =>
-  `select stage, name, kind, rows, bytes, path from artifacts where run in ${runsOf(of)} order by stage, run, name, path`
+  `select stage, name, kind, rows, bytes, path from artifacts where run in ${
+    runsOf(of)
+  } order by stage, run, name, path`
 
 const parse = (json: unknown): Query.Value => typeof json === "string" ? JSON.parse(json) as Query.Value : null
 
@@ -102,7 +104,10 @@ const report = (
     ),
     ...(numbers.length === 0 ? [] : section(
       "Numbers in its output",
-      Data.table(["name", "value"], numbers.map((name) => ({ name: name.slice("metric_".length), value: trial[name]! }))),
+      Data.table(
+        ["name", "value"],
+        numbers.map((name) => ({ name: name.slice("metric_".length), value: trial[name]! }))
+      ),
       "none"
     )),
     ...section("Last values of what its stages logged", tables.metrics, "nothing was logged"),

@@ -58,7 +58,13 @@ export interface Board {
 export type Notice =
   | { readonly _tag: "stage"; readonly stage: string; readonly owner: string; readonly millis: number }
   | { readonly _tag: "retry"; readonly stage: string; readonly owner: string; readonly message: string }
-  | { readonly _tag: "rung"; readonly study: Study; readonly trial: Trial; readonly value: number; readonly ran: boolean }
+  | {
+    readonly _tag: "rung"
+    readonly study: Study
+    readonly trial: Trial
+    readonly value: number
+    readonly ran: boolean
+  }
   | { readonly _tag: "trialFailed"; readonly study: Study; readonly trial: Trial; readonly message: string }
 
 export const make = (now: number): Board => ({
@@ -103,7 +109,9 @@ export const bestOf = (study: Study): { readonly trial: Trial; readonly value: n
 }
 
 /** How many trials have a result at some rung or have failed, and how many of them at the full budget. */
-export const countsOf = (study: Study): { readonly evaluated: number; readonly full: number; readonly failed: number } => {
+export const countsOf = (
+  study: Study
+): { readonly evaluated: number; readonly full: number; readonly failed: number } => {
   let evaluated = 0, full = 0, failed = 0
   for (const trial of study.trials.values()) {
     if (trial.status === "failed") failed++
@@ -118,7 +126,9 @@ export const countsOf = (study: Study): { readonly evaluated: number; readonly f
  * be said.
  */
 export const timeLeft = (study: Study, now: number): number | undefined => {
-  if (study.ended || study.expected === undefined || study.firstRun === undefined || study.executed === 0) return undefined
+  if (study.ended || study.expected === undefined || study.firstRun === undefined || study.executed === 0) {
+    return undefined
+  }
   const pace = study.executed / (study.lastEnd - study.firstRun)
   const left = Math.max(0, study.expected - study.spent) / pace - (now - study.lastEnd)
   return Number.isFinite(left) ? Math.max(0, left) : undefined

@@ -21,7 +21,8 @@ export interface Display {
 /** Milliseconds between two repaints. */
 const repaintEvery = 100
 
-export const make = (output: Output, now: () => number): Display => output.repaints ? live(output, now) : plain(output, now)
+export const make = (output: Output, now: () => number): Display =>
+  output.repaints ? live(output, now) : plain(output, now)
 
 const plain = (output: Output, now: () => number): Display => {
   const board = Board.make(now())

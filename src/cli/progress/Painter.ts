@@ -36,7 +36,8 @@ export const make = (output: Pick<Output, "write" | "columns">): Painter => {
   let shownAt = 0
 
   /** The rows the block fills now: a terminal that became narrower has wrapped its lines. */
-  const rows = (columns: number) => shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0)
+  const rows = (columns: number) =>
+    shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0)
 
   const body = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}${clearToEndOfLine}\n`).join("")
 

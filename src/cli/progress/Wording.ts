@@ -44,7 +44,9 @@ export const stages = (board: Board.Board): string => {
 /** That a trial has the best value so far, and what it was given. */
 export const lead = (board: Board.Board, notice: Extract<Board.Notice, { readonly _tag: "rung" }>): string => {
   const { study, value } = notice
-  const params = Object.entries(notice.trial.params).map(([name, given]) => `${Text.visible(name)} ${Text.value(given)}`)
+  const params = Object.entries(notice.trial.params).map(([name, given]) =>
+    `${Text.visible(name)} ${Text.value(given)}`
+  )
   return `${trial(study, notice.trial, board.studies.size > 1)} takes the lead: ${metric(study, value)} (${
     params.join(", ")
   })`
