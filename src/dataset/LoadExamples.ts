@@ -2,9 +2,12 @@
  * Loads labelled texts from tables the user keeps.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stage from "../pipeline/Stage.ts"
+import { storageOf } from "../store/ArrowType.ts"
 import * as Artifact from "../store/Artifact.ts"
+import * as Parquet from "../store/Parquet.ts"
 import { BadRow, DataError } from "./DataError.ts"
 import * as LabeledText from "./LabeledText.ts"
 import * as Read from "./Read.ts"
@@ -47,27 +50,47 @@ export const LoadExamples = Stage.make("load-examples", {
   }),
   error: Schema.Union([BadRow, DataError]),
   run: Effect.fn("LoadExamples")(function*({ file, files }, { label, onBadRow, text }) {
-    const inputs = yield* Effect.forEach(
-      [...(file === undefined ? [] : [file]), ...(files ?? [])],
-      (input) => Effect.map(Artifact.readFile(input), (bytes) => ({ name: input.name, bytes }))
-    )
-    const Row = Schema.Struct({
-      [text]: Schema.NonEmptyString,
-      [label]: Schema.Union([Schema.NonEmptyString, Schema.Finite])
-    })
-    const { badRows, rows } = yield* Read.all(Row, inputs, { onBadRow })
+    const inputs = [...(file === undefined ? [] : [file]), ...(files ?? [])]
+    const read = yield* Effect.forEach(inputs, (input) =>
+      Effect.gen(function*() {
+        const bytes = yield* Artifact.readFile(input)
+        const Label = yield* labelSchema(input.name, bytes, label)
+        const Row = Schema.Struct({ [text]: Schema.NonEmptyString, [label]: Label })
+        const { badRows, rows } = yield* Read.all(Row, { name: input.name, bytes }, { onBadRow })
+        return { badRows, examples: rows.map((row) => ({ text: String(row[text]), label: String(row[label]) })) }
+      }))
     return {
       examples: yield* Artifact.writeTable(
         "examples",
         LabeledText.LabeledText,
-        rows.map((row) => ({ text: String(row[text]), label: String(row[label]) }))
+        read.flatMap(({ examples }) => examples)
       ),
-      skipped: badRows.count,
+      skipped: read.reduce((sum, { badRows }) => sum + badRows.count, 0),
       rejected: yield* Artifact.writeTable(
         "rejected",
         Rejected,
-        badRows.rows.map(({ expected, field, file, found, row }) => ({ file, row, field, found, expected }))
+        read.flatMap(({ badRows }) => badRows.rows).map(({ expected, field, file, found, row }) => ({
+          file,
+          row,
+          field,
+          found,
+          expected
+        }))
       )
     }
   })
+})
+
+/**
+ * What a label may be in a file: text, or a number that stands for a class. A
+ * column of Parquet is one or the other throughout; a cell of CSV is always text.
+ */
+const labelSchema = Effect.fnUntraced(function*(name: string, bytes: Uint8Array, column: string) {
+  if (/\.(jsonl|ndjson)$/i.test(name)) return Schema.Union([Schema.NonEmptyString, Schema.Finite])
+  if (!/\.parquet$/i.test(name)) return Schema.NonEmptyString
+  // A damaged file is reported by its reader.
+  const footer = yield* Effect.option(Parquet.footer(Parquet.ofBytes(bytes, name)))
+  const field = Option.getOrUndefined(footer)?.schema.fields.find((field) => field.name === column)
+  const storage = field === undefined ? undefined : storageOf(field.type)
+  return storage?.kind === "integer" || storage?.kind === "bigint" ? Schema.Int : Schema.NonEmptyString
 })

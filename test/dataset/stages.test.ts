@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer, Schema } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -16,6 +16,8 @@ import { Selection } from "../../src/pipeline/Selection.ts"
 import * as Source from "../../src/pipeline/Source.ts"
 import * as Stage from "../../src/pipeline/Stage.ts"
 import * as Artifact from "../../src/store/Artifact.ts"
+import * as Columns from "../../src/store/Columns.ts"
+import * as Parquet from "../../src/store/Parquet.ts"
 import { Store } from "../../src/store/Store.ts"
 
 const TestLayer = Layer.mergeAll(
@@ -62,6 +64,27 @@ describe("LoadExamples", () => {
         LoadExamples({ files: Node.all([Source.file(csv), Source.file(jsonl)]) }, columns)
       )
       assert.strictEqual(both.examples.rows, 4)
+    }).pipe(fresh))
+
+  it.effect("reads Parquet, with labels of text or of whole numbers", () =>
+    Effect.gen(function*() {
+      const Text = Schema.Struct({ subject: Schema.String, queue: Schema.String })
+      const Numbered = Schema.Struct({ subject: Schema.String, queue: Schema.Int })
+      const parquet = Effect.fnUntraced(
+        function*<R extends Columns.RowSchemaLike>(row: R, rows: ReadonlyArray<R["Type"]>) {
+          const location = yield* file("tickets.parquet", "")
+          fs.writeFileSync(location, Parquet.encode(yield* Columns.fromRows(row, rows)))
+          const { examples } = yield* Pipeline.run(LoadExamples({ file: Source.file(location) }, columns))
+          return yield* Artifact.readTable(LabeledText.LabeledText, examples)
+        }
+      )
+      assert.deepStrictEqual(yield* parquet(Text, [{ subject: "refund", queue: "billing" }]), [
+        { text: "refund", label: "billing" }
+      ])
+      assert.deepStrictEqual(yield* parquet(Numbered, [{ subject: "refund", queue: 7 }]), [{
+        text: "refund",
+        label: "7"
+      }])
     }).pipe(fresh))
 
   it.effect("names file, row, line and field of a bad row, or leaves it out as asked", () =>

@@ -7,7 +7,7 @@
  * - `sh`: commands, one a line; `# exit code 1` behind one says that it fails.
  * - `sql`: a query for `attune query`.
  * - `text`, `mermaid` or `json` without a path, right after `sh` or `sql`: what these print. Numbers may differ, and
- *   so may what follows `…` in a line.
+ *   `…` stands for anything.
  * - `python`: checked for its syntax where there is a Python.
  */
 import * as fs from "node:fs"
@@ -64,25 +64,33 @@ export const edit = (content: string, diff: string): string => {
   return content.slice(0, at) + side("-") + content.slice(at + before.length)
 }
 
-/** A line without what may differ between two runs: numbers, digests, paths, widths. */
+/** A line without what may differ between two runs: numbers, digests, times, widths. */
 const normal = (line: string): string =>
   line
-    .replaceAll(/\b[0-9a-f]{12,}\b/g, "<digest>")
-    .replaceAll(/(?:\/[^\s/:"]+)+\/(?=\.attune|tables|data|pipelines)/g, "")
+    .replaceAll(/\b[0-9a-f]{64}\b/g, "<digest>")
     .replaceAll(/[─-]{2,}/g, "-")
     .replaceAll(/[-+−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?/g, "#")
     .replaceAll(/(?:# min )?# (?:ms|s)\b/g, "<time>")
     .replaceAll(/\s+/g, " ")
     .trim()
 
+/** Whether a printed line is the one that a page shows. */
+const shows = (shown: ReadonlyArray<string>, printed: string): boolean => {
+  const [start = "", ...rest] = shown
+  if (rest.length === 0) return printed === start
+  let at = printed.startsWith(start) ? start.length : -1
+  for (const part of rest) {
+    if (at >= 0) at = printed.indexOf(part, at) < 0 ? -1 : printed.indexOf(part, at) + part.length
+  }
+  return at >= 0
+}
+
 /** The lines that a page shows and that are not in what was printed. */
 export const missing = (shown: string, printed: string): ReadonlyArray<string> => {
   const output = printed.split("\n").map(normal)
   return shown.split("\n").filter((line) => {
-    const [start, ...rest] = line.split("…")
-    const wanted = normal(start!)
-    if (wanted === "") return false
-    return !output.some((found) => rest.length === 0 ? found === wanted : found.startsWith(wanted))
+    const parts = line.split("…").map(normal)
+    return parts.some((part) => part !== "") && !output.some((found) => shows(parts, found))
   })
 }
 

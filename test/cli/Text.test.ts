@@ -1,0 +1,38 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Text from "../../src/cli/Text.ts"
+
+describe("Text", () => {
+  it("says how long something takes in the unit people use", () => {
+    const said = [0, 400, 9_949, 9_950, 59_499, 133_000, 3_599_400, 3_600_000, 3_900_000, Infinity].map(Text.duration)
+    assert.deepStrictEqual(said, [
+      "0.0 s",
+      "0.4 s",
+      "9.9 s",
+      "10 s",
+      "59 s",
+      "2 min 13 s",
+      "59 min 59 s",
+      "1 h 00 min",
+      "1 h 05 min",
+      "unknown"
+    ])
+  })
+
+  it("counts time as a clock does", () => {
+    assert.deepStrictEqual([0, 7_900, 750_000, 3_723_000].map(Text.clock), ["0:00", "0:07", "12:30", "1:02:03"])
+  })
+
+  it("keeps four digits of a measurement, and says what is no number", () => {
+    const said = [0.123456, 12, 0.00001234, 12345678, 3.14159, 0, NaN, -Infinity].map(Text.measure)
+    assert.deepStrictEqual(said, ["0.1235", "12", "1.23e-5", "1.23e+7", "3.142", "0", "NaN", "-Infinity"])
+  })
+
+  it("counts bytes in binary units", () => {
+    assert.deepStrictEqual([0, 1023, 1024, 5 * 1024 ** 3].map(Text.bytes), ["0 B", "1023 B", "1.0 KiB", "5.0 GiB"])
+  })
+
+  it("makes harmless what comes from data", () => {
+    assert.deepStrictEqual(Text.visibleLines("one\r\n\ntwo \u001b[31mred\u0007"), ["one", "two \\e[31mred\\u{7}"])
+    assert.strictEqual(Text.value({ name: "a\nb", size: 10n }), "{\"name\":\"a\\nb\",\"size\":\"10\"}")
+  })
+})

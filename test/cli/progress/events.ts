@@ -1,0 +1,69 @@
+import type { PipelineEvent } from "../../../src/pipeline/Progress.ts"
+
+/** Events of a study "toy" of four trials, each of which costs 1 at the first rung and 2 more at the second. */
+export const study = (name = "toy", metric = "accuracy"): PipelineEvent => ({
+  _tag: "study.started",
+  study: name,
+  trials: 4,
+  metric,
+  direction: "maximize",
+  horizon: 3,
+  expectedCost: 8,
+  sampler: "random",
+  scheduler: "successive halving"
+})
+
+export const started = (trial: number, rung = 0, name = "toy"): PipelineEvent => ({
+  _tag: "trial.started",
+  study: name,
+  trial,
+  rung,
+  budget: [1, 3][rung]!,
+  params: { rate: trial / 8 }
+})
+
+export const completed = (trial: number, value: number, rung = 0): PipelineEvent => ({
+  _tag: "trial.completed",
+  study: "toy",
+  trial,
+  rung,
+  budget: [1, 3][rung]!,
+  cost: [1, 2][rung]!,
+  value
+})
+
+export const failed = (trial: number, message: string): PipelineEvent => ({
+  _tag: "trial.failed",
+  study: "toy",
+  trial,
+  rung: 0,
+  budget: 1,
+  cost: 1,
+  message
+})
+
+const about = (owner: string, key: string, stage: string) => ({ stage, key, owner })
+
+export const running = (owner: string, key: string, stage = "train"): PipelineEvent => ({
+  _tag: "stage.started",
+  ...about(owner, key, stage)
+})
+
+export const progress = (
+  owner: string,
+  key: string,
+  step: number,
+  steps: number | undefined,
+  values: Readonly<Record<string, number>>
+): PipelineEvent => ({ _tag: "stage.progress", ...about(owner, key, "train"), progress: { step, steps, values } })
+
+export const ran = (owner: string, key: string, durationMillis = 1_000, stage = "train"): PipelineEvent => ({
+  _tag: "stage.completed",
+  ...about(owner, key, stage),
+  durationMillis
+})
+
+export const cached = (owner: string, key: string, stage = "train"): PipelineEvent => ({
+  _tag: "stage.cached",
+  ...about(owner, key, stage)
+})
