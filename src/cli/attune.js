@@ -2,6 +2,7 @@
 // The `attune` command. Plain JavaScript, so that any Node can at least say that it is too old.
 import * as fs from "node:fs"
 import * as module from "node:module"
+import { fileURLToPath } from "node:url"
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
@@ -11,8 +12,10 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exitCode = 1
 } else {
-  // Compiled code is kept between runs: half of the time to start is compiling.
-  module.enableCompileCache()
+  // Half of the time to start is compiling, so compiled code is kept between runs, in this installation's own folder.
+  // Worker processes inherit the variable.
+  process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("../../node_modules/.cache/attune", import.meta.url))
+  module.enableCompileCache(process.env["NODE_COMPILE_CACHE"])
   const { emitWarning } = process
   process.emitWarning = (warning, ...rest) => {
     // Node 22 warns whenever it strips types, which is how pipelines are loaded.

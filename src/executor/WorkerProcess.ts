@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { enableCompileCache } from "node:module"
 import * as Codec from "../pipeline/Codec.ts"
 import { describe, StageUnavailable } from "../pipeline/Errors.ts"
 import * as Execution from "../pipeline/Execution.ts"
@@ -16,8 +15,6 @@ import { Store } from "../store/Store.ts"
 import * as Backend from "../tensor/Backend.ts"
 import * as PipelineFile from "./PipelineFile.ts"
 import * as Protocol from "./Protocol.ts"
-
-enableCompileCache()
 
 const reply = (message: Protocol.Reply) => void process.send?.(Protocol.encodeReply(message))
 

@@ -213,9 +213,15 @@ describe.each(pages)("%s", (page) => {
   }
 })
 
+it("the README shows the pipeline of the quickstart", () => {
+  const shown = (page: string) => blocks.find((block) => block.page === page && block.path === "pipelines/tickets.ts")
+  assert.strictEqual(shown("README.md")?.code, shown("docs/quickstart.md")?.code)
+})
+
 describe("links", () => {
   const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
-  const links = pages.flatMap((page) => Guide.links(page, read(page)))
+  const all = [...pages, "docs/cli.md", "docs/tables.md"].filter((page) => fs.existsSync(path.join(root, page)))
+  const links = all.flatMap((page) => Guide.links(page, read(page)))
   it.each(links)("$page → $target", ({ page, target }) => {
     const [file = "", anchor] = target.split("#")
     const pointed = file === "" ? page : path.join(path.dirname(page), file)

@@ -73,6 +73,9 @@ const records = (store: string): ReadonlyArray<string> =>
     )
     : []
 
+/** What a run says it has done. */
+const lastLine = (stderr: string): string => stderr.split("\n").find((line) => line.startsWith("Done in")) ?? ""
+
 const modified = (store: string, file: string) => fs.statSync(path.join(store, "runs", file)).mtimeMs
 
 describe("a study", () => {
@@ -114,4 +117,15 @@ describe("a study", () => {
       assert.match(again.stderr, /Everything was cached/)
       assert.deepStrictEqual(yield* contents(one), expected)
     }).pipe(Effect.scoped), 240_000)
+
+  it.live("is shared by two processes on one store: each stage runs in one of them", () =>
+    Effect.gen(function*() {
+      const store = yield* temporary
+      const [one, two] = yield* Effect.all([run(store, 2), run(store, 2)], { concurrency: 2 })
+      assert.strictEqual(two.stdout, one.stdout)
+      // Trials that diverged are among the failed ones; the store remembers them too.
+      const ran = [one, two].flatMap(({ stderr }) => [...lastLine(stderr).matchAll(/(\d+) (?:stages? run|failed)\b/g)])
+      assert.strictEqual(ran.reduce((sum, [, count]) => sum + Number(count), 0), records(store).length)
+      assert.deepStrictEqual(fs.readdirSync(path.join(store, "locks")), [])
+    }).pipe(Effect.scoped), 120_000)
 })

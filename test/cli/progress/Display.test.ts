@@ -65,7 +65,14 @@ describe("Display without a terminal", () => {
       [0, events.study()],
       [0, events.started(0)],
       [1, events.failed(0, "the loss\nis \u001b[31mNaN")],
-      [1, { _tag: "stage.retried", stage: "train", key: "b", owner: "toy trial 1", attempt: 1, message: "lost a worker" }]
+      [1, {
+        _tag: "stage.retried",
+        stage: "train",
+        key: "b",
+        owner: "toy trial 1",
+        attempt: 1,
+        message: "lost a worker"
+      }]
     )
     assert.deepStrictEqual(lines, [
       "[0:01] trial 0 rung 0 failed: the loss\\nis \\e[31mNaN",

@@ -7,6 +7,7 @@ export const study = (name = "toy", metric = "accuracy"): PipelineEvent => ({
   trials: 4,
   metric,
   direction: "maximize",
+  seed: 0,
   horizon: 3,
   expectedCost: 8,
   sampler: "random",
@@ -19,6 +20,7 @@ export const started = (trial: number, rung = 0, name = "toy"): PipelineEvent =>
   trial,
   rung,
   budget: [1, 3][rung]!,
+  origin: "sampler",
   params: { rate: trial / 8 }
 })
 
