@@ -144,7 +144,7 @@ export default Pipeline.make({
     const defaults = trial(base, Space.defaults(space), rungs, seed)
     const scratch = Node.bind("from scratch", Node.at(best, "params"), {
       example: Space.defaults(space),
-      then: (params) => trial(InitializeModel({ like: base }, { seed }), params, rungs, seed)
+      node: (params) => trial(InitializeModel({ like: base }, { seed }), params, rungs, seed)
     })
     const test = OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(study, "selection") })
     return Summarize({

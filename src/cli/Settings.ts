@@ -59,12 +59,12 @@ const oneLine = (message: string) => message.replaceAll(/\s*\n\s*/g, " ")
 
 /** A value as people type it (`16`, `0.1`, `true`, `adamw`), or as JSON for what is neither number nor word. */
 const decodeOne = (name: string, field: Schema.Codec<any, any>, text: string): Effect.Effect<unknown, UsageError> => {
-  const asText = Schema.decodeUnknownEffect(Schema.toCodecStringTree(field) as Schema.Codec<unknown, unknown>)(text)
-  const asJson = Schema.decodeUnknownEffect(
-    Schema.fromJsonString(Schema.toCodecJson(field)) as unknown as Schema.Codec<unknown, unknown>
+  const asText = Schema.decodeEffect(Schema.toCodecStringTree(field) as Schema.Codec<unknown, unknown>)(text)
+  const asJson = Schema.decodeEffect(
+    Schema.fromJsonString(Schema.toCodecJson(field)) as unknown as Schema.Codec<unknown, string>
   )(text)
   return asText.pipe(
-    Effect.catch((error) => Effect.catch(asJson, () => Effect.fail(error))),
+    Effect.catch((error) => Effect.mapError(asJson, () => error)),
     Effect.mapError((error) =>
       new UsageError({
         detail: `--set ${name}=${Text.visible(text)}: ${oneLine(error.message)}`,

@@ -134,19 +134,19 @@ export const all: {
     )
 
 /**
- * A node that is only known once another has run: `then` makes it of that one's
+ * A node that is only known once another has run: `node` makes it of that one's
  * output, such as a training run with the hyperparameters that a study chose.
  *
- * `then` must be pure. It is also called with `example`, to learn what the node
+ * `node` must be pure. It is also called with `example`, to learn what the node
  * puts out and to draw it.
  */
 export const bind = <A, E, R, B, E2, R2>(name: string, source: Node<A, E, R>, options: {
   readonly example: NoInfer<A>
-  readonly then: (output: NoInfer<A>) => Node<B, E2, R2>
+  readonly node: (output: NoInfer<A>) => Node<B, E2, R2>
 }): Node<B, E | E2, R | R2> => {
-  const template = options.then(options.example)
+  const template = options.node(options.example)
   const run = (context: ExpansionContext) =>
-    Effect.flatMap(context.run(source, name), (output) => context.run(options.then(output as A), name))
+    Effect.flatMap(context.run(source, name), (output) => context.run(options.node(output as A), name))
   return make(name, template.output, { _tag: "Expand", expand: { template, sources: [source], run } })
 }
 

@@ -1,6 +1,9 @@
 /**
  * Each `@ts-expect-error` below is a wiring mistake that the compiler refuses.
  * This file is type-checked and never run.
+ *
+ * @effect-diagnostics missingEffectError:off
+ * @effect-diagnostics missingEffectContext:off
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { OpenTest } from "../../src/dataset/OpenTest.ts"

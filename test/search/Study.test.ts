@@ -78,11 +78,10 @@ describe("Study", () => {
       const winner = outcome.trials[best.trial]!
       assert.deepStrictEqual(winner.metrics, { loss: best.value, "nested.accuracy": best.output.nested.accuracy })
       // Shared stages belong to no trial; the winner was trained and evaluated at each of three rungs.
-      assert.deepStrictEqual(winner.runs.map((run) => run.stage), [
-        ...["fine-tune", "evaluate"],
-        ...["fine-tune", "evaluate"],
-        ...["fine-tune", "evaluate"]
-      ])
+      assert.deepStrictEqual(
+        winner.runs.map((run) => run.stage),
+        Array.from({ length: 3 }, () => ["fine-tune", "evaluate"]).flat()
+      )
       // Of a trial that failed the run that did so is kept too.
       for (const { runs, status } of outcome.trials) {
         if (status === "failed") assert.deepStrictEqual(runs.map((run) => run.outcome._tag), ["failure"])
