@@ -49,6 +49,9 @@ export const measure = (value: number): string => {
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : value.toPrecision(4)
 }
 
+/** A number that somebody chose: as short as four significant digits allow. */
+const size = (value: number): string => Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)))
+
 /** Bytes with a binary unit. */
 export const bytes = (count: number): string => {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"]
@@ -62,7 +65,7 @@ export const count = (number: number, noun: string): string => `${number} ${noun
 /** A value that came from data, on one line. */
 export const value = (data: unknown): string => {
   if (data === null || data === undefined) return ""
-  if (typeof data === "number") return measure(data)
+  if (typeof data === "number") return size(data)
   if (typeof data === "string") return Format.visible(data)
   return Format.visible(
     JSON.stringify(data, (_, item: unknown) => typeof item === "bigint" ? String(item) : item) ?? ""

@@ -58,6 +58,9 @@ const leave = (exitCode: number): void => {
   process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)))
 }
 
+/** Milliseconds in which signals count as one: a Ctrl-C reaches us from the terminal and once more from npm. */
+const oneKeystroke = 500
+
 export const main = (args: ReadonlyArray<string>): void => {
   // Whoever reads our output may stop reading, as `head` does.
   process.stdout.on("error", () => process.exit(ExitCode.ok))
@@ -73,10 +76,13 @@ export const main = (args: ReadonlyArray<string>): void => {
   )
 
   let signalled: number | undefined
+  let signalledAt = -Infinity
   const onSignal = (exitCode: number) => () => {
     // Asked a second time: no more waiting for an orderly end.
-    if (signalled !== undefined) process.exit(exitCode)
+    if (signalled !== undefined && performance.now() - signalledAt > oneKeystroke) process.exit(exitCode)
+    if (signalled !== undefined) return
     signalled = exitCode
+    signalledAt = performance.now()
     Effect.runFork(Fiber.interrupt(fiber))
   }
   process.on("SIGINT", onSignal(ExitCode.interrupted))

@@ -38,6 +38,8 @@ describe("a run that is stopped", () => {
     const { ended, process } = start(args)
     await until(() => finished().length >= 3)
     process.kill("SIGINT")
+    // As npm does, which passes on what the terminal has sent already.
+    process.kill("SIGINT")
     const stopped = await ended
     assert.strictEqual(stopped.code, 130, stopped.stderr)
     assert.strictEqual(stopped.stdout, "")
@@ -95,7 +97,7 @@ describe("a run that is stopped", () => {
     })
     await until(() => linesOf(journal).length === 1)
     process.kill("SIGINT")
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
     assert.isNull(process.exitCode)
     process.kill("SIGINT")
     assert.strictEqual((await ended).code, 130)

@@ -76,7 +76,7 @@ export const isAlive = (pid: number): boolean => {
   try {
     return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, "utf8"))
   } catch {
-    return fs.existsSync("/proc/self") ? false : true
+    return !fs.existsSync("/proc/self")
   }
 }
 
