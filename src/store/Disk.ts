@@ -53,6 +53,22 @@ const orAbsent = <A>(operation: () => A): A | undefined => {
   }
 }
 
+/**
+ * Makes a folder and those above it. Node's own recursive form never returns
+ * where a file system, such as /proc, answers that the parent does not exist.
+ */
+const makeFolders = (folder: string) => {
+  const missing: Array<string> = []
+  for (let above = folder; !fs.existsSync(above); above = path.dirname(above)) missing.push(above)
+  for (const next of missing.toReversed()) {
+    try {
+      fs.mkdirSync(next)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause
+    }
+  }
+}
+
 /** Files below `root`, which is created when something is first written. Temporary files lie in its folder `tmp`. */
 export const node = (root: string): Disk => open(root, "tmp")
 
@@ -64,7 +80,7 @@ const open = (root: string, temporaryFolder: string): Disk => {
   const folders = new Set<string>()
   const ensureFolder = (folder: string) => {
     if (folders.has(folder)) return
-    fs.mkdirSync(folder, { recursive: true })
+    makeFolders(folder)
     folders.add(folder)
   }
   let temporaries = 0
@@ -152,7 +168,7 @@ const open = (root: string, temporaryFolder: string): Disk => {
     },
     create: (file, bytes) => {
       const target = resolve(file)
-      fs.mkdirSync(path.dirname(target), { recursive: true })
+      makeFolders(path.dirname(target))
       try {
         fs.writeFileSync(target, bytes, { flag: "wx" })
         return true
@@ -163,7 +179,7 @@ const open = (root: string, temporaryFolder: string): Disk => {
     },
     rename: (from, to) =>
       orAbsent(() => {
-        fs.mkdirSync(path.dirname(resolve(to)), { recursive: true })
+        makeFolders(path.dirname(resolve(to)))
         fs.renameSync(resolve(from), resolve(to))
         return true
       }) ?? false,

@@ -26,7 +26,7 @@ const advice: { readonly [R in StoreError["reason"]]: string } = {
   corrupt: "The damaged file has been set aside in quarantine/; run the same command again to make it anew.",
   missing: "Run the pipeline again to make it anew.",
   locked: "If no other process uses this store, remove the file and run again.",
-  other: "Nothing that was stored before has been changed."
+  other: "Nothing that was stored before has been changed; another folder can be chosen with --store."
 }
 
 const reasons: Readonly<Record<string, StoreError["reason"]>> = {
@@ -46,7 +46,8 @@ const details: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "operation not permitted",
   ENOTDIR: "a file stands where a folder should be",
-  EEXIST: "a file stands where a folder should be"
+  EEXIST: "a file stands where a folder should be",
+  ENOENT: "the folder cannot be made here"
 }
 
 /** The store error for what a file operation threw. */
