@@ -128,8 +128,8 @@ const Summarize = Stage.make("summarize", {
 
 export default Pipeline.make({
   settings: {
-    trials: Schema.Int.check(Schema.isGreaterThan(0)).pipe(Schema.withConstructorDefault(Effect.succeed(27))),
-    seed: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(0)))
+    trials: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 27),
+    seed: Stage.withDefault(Schema.Int, 0)
   },
   node: ({ seed, trials }) => {
     const study = Study.make("language-id", {
@@ -151,10 +151,10 @@ export default Pipeline.make({
       trials: Node.at(study, "trials"),
       spent: Node.at(study, "spent"),
       fullCost: Node.at(study, "fullCost"),
-      selected: Node.at(Node.at(best, "output"), "evaluation"),
+      selected: Node.at(best, "output", "evaluation"),
       defaults: Node.at(defaults, "evaluation"),
       scratch: Node.at(scratch, "evaluation"),
-      test: Evaluate({ model: Node.at(Node.at(best, "output"), "model"), split: test })
+      test: Evaluate({ model: Node.at(best, "output", "model"), split: test })
     })
   }
 })

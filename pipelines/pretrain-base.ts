@@ -49,7 +49,7 @@ const Unlabel = Stage.make("unlabel", {
 
 export default Pipeline.make({
   settings: {
-    epochs: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(20)))
+    epochs: Stage.withDefault(Schema.Int, 20)
   },
   node: ({ epochs }) => {
     const model = ByteLevelGpt2({}, { width: 96, layers: 3, heads: 4, positions: 64, seed: 0 })

@@ -39,7 +39,7 @@ export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
 // Data
 export { BadRow, DataError } from "./dataset/DataError.ts"
 export { LabeledText } from "./dataset/LabeledText.ts"
-export { LoadExamples } from "./dataset/LoadExamples.ts"
+export { LoadExamples, Rejected } from "./dataset/LoadExamples.ts"
 export { OpenTest } from "./dataset/OpenTest.ts"
 export * as Read from "./dataset/Read.ts"
 export * as Split from "./dataset/Split.ts"

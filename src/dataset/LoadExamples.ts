@@ -15,7 +15,9 @@ import * as Read from "./Read.ts"
 /** A row that was left out, as the message to its author would say. */
 export const Rejected = Schema.Struct({
   file: Schema.String,
+  /** Row of data, from 1, and the line it begins on in files of text. */
   row: Schema.Int,
+  line: Schema.NullOr(Schema.Int),
   field: Schema.String,
   found: Schema.String,
   expected: Schema.String
@@ -38,9 +40,7 @@ export const LoadExamples = Stage.make("load-examples", {
   params: {
     text: Schema.String,
     label: Schema.String,
-    onBadRow: Schema.Literals(["fail", "skip", "collect"]).pipe(
-      Schema.withConstructorDefault(Effect.succeed("fail" as const))
-    )
+    onBadRow: Stage.withDefault(Schema.Literals(["fail", "skip", "collect"]), "fail")
   },
   output: Schema.Struct({
     examples: LabeledText.Table,
@@ -51,6 +51,10 @@ export const LoadExamples = Stage.make("load-examples", {
   error: Schema.Union([BadRow, DataError]),
   run: Effect.fn("LoadExamples")(function*({ file, files }, { label, onBadRow, text }) {
     const inputs = [...(file === undefined ? [] : [file]), ...(files ?? [])]
+    if (inputs.length === 0) {
+      const problem = "it is wired to no file; give it `file` or `files`"
+      return yield* new DataError({ file: "load-examples", reason: "missing-file", problem })
+    }
     const read = yield* Effect.forEach(inputs, (input) =>
       Effect.gen(function*() {
         const bytes = yield* Artifact.readFile(input)
@@ -69,9 +73,10 @@ export const LoadExamples = Stage.make("load-examples", {
       rejected: yield* Artifact.writeTable(
         "rejected",
         Rejected,
-        read.flatMap(({ badRows }) => badRows.rows).map(({ expected, field, file, found, row }) => ({
+        read.flatMap(({ badRows }) => badRows.rows).map(({ expected, field, file, found, line, row }) => ({
           file,
           row,
+          line: line ?? null,
           field,
           found,
           expected

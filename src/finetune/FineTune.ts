@@ -45,25 +45,23 @@ const { fields } = Hyperparameters
 
 const params = {
   learningRate: fields.learningRate,
-  batchSize: fields.batchSize.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.batchSize))),
-  epochs: fields.epochs.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.epochs))),
-  weightDecay: fields.weightDecay.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.weightDecay))),
-  warmupRatio: fields.warmupRatio.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.warmupRatio))),
-  schedule: fields.schedule.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.schedule))),
-  dropout: fields.dropout.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.dropout))),
-  beta1: fields.beta1.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.beta1))),
-  beta2: fields.beta2.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.beta2))),
-  epsilon: fields.epsilon.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.epsilon))),
-  maxGradientNorm: fields.maxGradientNorm.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.maxGradientNorm))),
-  seed: fields.seed.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.seed))),
-  groupByLength: fields.groupByLength.pipe(Schema.withConstructorDefault(Effect.succeed(defaults.groupByLength))),
+  batchSize: Stage.withDefault(fields.batchSize, defaults.batchSize),
+  epochs: Stage.withDefault(fields.epochs, defaults.epochs),
+  weightDecay: Stage.withDefault(fields.weightDecay, defaults.weightDecay),
+  warmupRatio: Stage.withDefault(fields.warmupRatio, defaults.warmupRatio),
+  schedule: Stage.withDefault(fields.schedule, defaults.schedule),
+  dropout: Stage.withDefault(fields.dropout, defaults.dropout),
+  beta1: Stage.withDefault(fields.beta1, defaults.beta1),
+  beta2: Stage.withDefault(fields.beta2, defaults.beta2),
+  epsilon: Stage.withDefault(fields.epsilon, defaults.epsilon),
+  maxGradientNorm: Stage.withDefault(fields.maxGradientNorm, defaults.maxGradientNorm),
+  seed: Stage.withDefault(fields.seed, defaults.seed),
+  groupByLength: Stage.withDefault(fields.groupByLength, defaults.groupByLength),
   /**
    * Stop after so many epochs of the horizon, which `epochs` still is: a rung.
    * All of them by default; more than all of them is all of them.
    */
-  stopAfterEpochs: Schema.Number.check(Schema.isGreaterThan(0)).pipe(
-    Schema.withConstructorDefault(Effect.succeed(Infinity))
-  )
+  stopAfterEpochs: Stage.withDefault(Schema.Number.check(Schema.isGreaterThan(0)), Infinity)
 }
 
 /**

@@ -93,11 +93,35 @@ const variance = { _E: (_: never) => _, _R: (_: never) => _ }
 export const isNode = (value: unknown): value is Any => typeof value === "object" && value !== null && TypeId in value
 
 /**
- * The field `key` of a node whose output is a struct. A projection is wiring,
- * not work: it is neither cached nor shown as a step of its own.
+ * A field of a node whose output is a struct, or a field of a field:
+ * `Node.at(study, "best", "params")`. A projection is wiring, not work: it is
+ * neither cached nor shown as a step of its own.
  */
-export const at = <A, E, R, const K extends keyof A & string>(node: Node<A, E, R>, key: K): Node<A[K], E, R> =>
-  make(`${node.name}.${key}`, fieldOf(node.output, key), { _tag: "At", source: node, key })
+export const at: {
+  <A, E, R, const K extends keyof A & string>(node: Node<A, E, R>, key: K): Node<A[K], E, R>
+  <A, E, R, const K extends keyof A & string, const L extends keyof A[K] & string>(
+    node: Node<A, E, R>,
+    key: K,
+    next: L
+  ): Node<A[K][L], E, R>
+  <
+    A,
+    E,
+    R,
+    const K extends keyof A & string,
+    const L extends keyof A[K] & string,
+    const M extends keyof A[K][L] & string
+  >(
+    node: Node<A, E, R>,
+    key: K,
+    next: L,
+    last: M
+  ): Node<A[K][L][M], E, R>
+} = (node: Any, ...keys: ReadonlyArray<string>): Any =>
+  keys.reduce(
+    (source, key) => make(`${source.name}.${key}`, fieldOf(source.output, key), { _tag: "At", source, key }),
+    node
+  )
 
 const fieldOf = (schema: Schema.Codec<any, any>, key: string): Schema.Codec<any, any> => {
   const { fields } = schema as unknown as Schema.Struct<Record<string, Schema.Codec<any, any>>>

@@ -32,7 +32,7 @@ type Own<R> = Exclude<R, Provided>
  * Defines a pipeline with settings, to be exported as the default of its file.
  *
  * - `settings`: schemas of what `attune run --set name=value` may change, each
- *   with a default (`Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(16)))`).
+ *   with a default (`Stage.withDefault(Schema.Int, 16)`).
  * - `node`: from the settings to the node. It must be pure: it is called in every process.
  * - `layer`: the services that its stages need besides those that Attune brings;
  *   required where there are any, and built in every process that runs stages.

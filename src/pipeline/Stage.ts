@@ -6,7 +6,7 @@
  * nothing, it returns a `Node`.
  */
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import { fileURLToPath } from "node:url"
@@ -118,6 +118,15 @@ export const make = <
   const { name: _, run: _run, ...rest } = definition
   return Object.assign(wire, rest) as unknown as Stage<Inputs, Params, Output, Error, R>
 }
+
+/**
+ * A parameter, or a setting of a pipeline, that may be left out:
+ * `Stage.withDefault(Schema.Int, 16)`.
+ */
+export const withDefault = <S extends Schema.Constraint & Schema.WithoutConstructorDefault>(
+  schema: S,
+  value: S["~type.make.in"]
+): Schema.withConstructorDefault<S> => Schema.withConstructorDefault<S>(Effect.succeed(value))(schema)
 
 /**
  * The stages this process has defined, for worker processes: they import the

@@ -158,6 +158,17 @@ export const references = (output: Schema.Json): ReadonlyArray<ObjectReference> 
   return found
 }
 
+/** An encoded output with each artifact as a line of text, for a person to read. */
+export const summarize = (value: Schema.Json): Schema.Json => {
+  if (typeof value !== "object" || value === null) return value
+  if (isHandle(value)) {
+    const size = value.rows === undefined ? `${value.bytes} bytes` : `${value.rows} rows, ${value.bytes} bytes`
+    return `${value.name} (${value.$artifact === "table" ? "table" : "file"}, ${size}, ${value.digest.slice(0, 12)})`
+  }
+  if (Array.isArray(value)) return value.map(summarize)
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, summarize(item!)]))
+}
+
 const join = (path: string, key: string) => path === "" ? key : `${path}.${key}`
 
 /**

@@ -198,7 +198,7 @@ describe("Study", () => {
                 validation: Node.at(split, "validation")
               })
           })
-          return Pass({ value: Node.at(Node.at(inner, "best"), "value") })
+          return Pass({ value: Node.at(inner, "best", "value") })
         }
       })
       const { count, exit } = yield* observe(outer)

@@ -16,7 +16,10 @@ export const plan = Effect.fnUntraced(function*(flags: {
 }) {
   const session = yield* Session.open({ ...flags, concurrency: undefined })
   const steps = yield* Pipeline.plan(session.node).pipe(Effect.provide(session.layer))
-  Data.print(flags.format, Data.table(["stage", "for", "status", "because", "key"], steps.map(rowOf)))
+  const rows = steps.map(rowOf)
+  // A person needs a key only to tell two apart; twelve digits do that.
+  const shown = flags.format === "table" ? rows.map((row) => ({ ...row, key: shortKey(row["key"]) })) : rows
+  Data.print(flags.format, Data.table(["stage", "for", "status", "because", "key"], shown))
   const count = (tag: Plan.Status["_tag"]) => steps.filter((step) => step.status._tag === tag).length
   const parts = [`${count("cached")} cached`, `${count("run")} to run`]
   const unknown = count("unknown")
@@ -26,6 +29,8 @@ export const plan = Effect.fnUntraced(function*(flags: {
     }.`
   )
 })
+
+const shortKey = (key: unknown): string | null => typeof key === "string" ? key.slice(0, 12) : null
 
 const rowOf = ({ node, owner, status }: Plan.Step): Data.Row => {
   const about = { stage: node.name, for: owner === "" ? null : owner }

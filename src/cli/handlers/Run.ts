@@ -6,6 +6,7 @@ import * as Codec from "../../pipeline/Codec.ts"
 import * as Pipeline from "../../pipeline/Pipeline.ts"
 import { Progress } from "../../pipeline/Progress.ts"
 import * as Tables from "../../results/Tables.ts"
+import * as Artifact from "../../store/Artifact.ts"
 import * as Export from "../../store/Export.ts"
 import { Store } from "../../store/Store.ts"
 import * as Data from "../Data.ts"
@@ -33,7 +34,7 @@ export interface Flags {
 export const run = Effect.fnUntraced(function*(flags: Flags) {
   const session = yield* Session.open(flags)
   const started = performance.now()
-  const { board, exported, value } = yield* Effect.scoped(Effect.gen(function*() {
+  const { board, encoded, exported } = yield* Effect.scoped(Effect.gen(function*() {
     const store = yield* Store
     // A new store that cannot be written is told before anything is computed. One that is there may have it all.
     if (!fs.existsSync(store.root)) yield* store.checkWritable
@@ -48,14 +49,14 @@ export const run = Effect.fnUntraced(function*(flags: Flags) {
     )
     const encoded = yield* Codec.encode(session.node.output, value).pipe(Effect.orDie)
     const exported = flags.exportTo === undefined ? [] : yield* Export.toFolder(encoded, flags.exportTo)
-    return { board: display.board, exported, value }
+    return { board: display.board, encoded, exported }
   })).pipe(
     Effect.provide(session.layer),
     Effect.onInterrupt(() => Effect.sync(() => Output.say(`Stopped. ${toResume()}`)))
   )
-  const encoded = yield* Codec.encode(session.node.output, value).pipe(Effect.orDie)
-  if (flags.format === undefined) Output.print(typeof value === "string" ? value : JSON.stringify(encoded, null, 2))
-  else if (flags.format === "json") Output.print(JSON.stringify(encoded, null, 2))
+  if (flags.format === undefined) {
+    Output.print(typeof encoded === "string" ? encoded : JSON.stringify(Artifact.summarize(encoded), null, 2))
+  } else if (flags.format === "json") Output.print(JSON.stringify(encoded, null, 2))
   else Data.print(flags.format, Data.ofValue(encoded))
   for (const file of exported) Output.say(`Exported ${file}`)
   conclude(board, performance.now() - started, session.root)
