@@ -68,25 +68,41 @@ export const make = (capacity: Capacity): Slots => {
             })
           )
         }
-        const acquire = Effect.callback<Grant>((resume) => {
-          const request: Request = { ...wanted, priority, resume: (grant) => resume(Effect.succeed(grant)) }
+        const release = (grant: Grant) => {
+          free.cpu += cpu
+          free.memory += memory
+          devices.push(...grant.devices)
+          devices.sort((a, b) => a - b)
+          serve()
+        }
+        const wait = Effect.callback<Grant>((resume) => {
+          let granted: Grant | undefined
+          const request: Request = {
+            ...wanted,
+            priority,
+            resume: (grant) => {
+              granted = grant
+              resume(Effect.succeed(grant))
+            }
+          }
           const behind = queue.findIndex((waiting) => waiting.priority < priority)
           queue.splice(behind < 0 ? queue.length : behind, 0, request)
           serve()
           return Effect.sync(() => {
-            const index = queue.indexOf(request)
-            if (index >= 0) queue.splice(index, 1)
+            // Interrupted while it waited, or just after it was served.
+            if (granted !== undefined) return release(granted)
+            queue.splice(queue.indexOf(request), 1)
             serve()
           })
         })
-        return Effect.acquireUseRelease(acquire, use, (grant) =>
-          Effect.sync(() => {
-            free.cpu += cpu
-            free.memory += memory
-            devices.push(...grant.devices)
-            devices.sort((a, b) => a - b)
-            serve()
-          }))
+        // The wait can be interrupted, unlike the acquisition of `Effect.acquireUseRelease`: a run that is stopped has
+        // most of its jobs waiting.
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(
+            restore(wait),
+            (grant) => Effect.onExit(restore(use(grant)), () => Effect.sync(() => release(grant)))
+          )
+        )
       })
   }
 }

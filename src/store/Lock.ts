@@ -8,7 +8,6 @@
  * of one stage and nothing else.
  */
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import type { Disk } from "./Disk.ts"
@@ -25,6 +24,10 @@ interface Holder {
 /** How often a holder says that it is alive, and after how long without a word it counts as gone. */
 const beat = 5_000
 const patience = 60_000
+
+/** Between two looks at a lock that another one holds: doubled each time. All in milliseconds. */
+const shortestPause = 20
+const longestPause = 1_000
 
 const startOf = (pid: number): string => {
   try {
@@ -96,16 +99,17 @@ export const withLock =
       try: () => tryAcquire(disk, file),
       catch: fromCause("take the lock", `${disk.root}/${file}`)
     })
-    const acquire = attempt.pipe(
-      Effect.repeat({
-        until: (held) => held !== undefined,
-        schedule: Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")])
-      })
-    )
     const heartbeat = Effect.sync(() => disk.touch(file)).pipe(Effect.delay(beat), Effect.forever)
-    return Effect.acquireUseRelease(
-      acquire,
-      () => Effect.raceFirst(effect, heartbeat),
-      (held) => Effect.sync(() => held !== undefined && release(disk, file, held)).pipe(Effect.ignore)
-    )
+    return Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      let held = yield* attempt
+      // Only the pauses can be interrupted: a lock that was taken is always released.
+      for (let pause = shortestPause; held === undefined; pause = Math.min(2 * pause, longestPause)) {
+        yield* restore(Effect.sleep(pause))
+        held = yield* attempt
+      }
+      const mine = held
+      return yield* restore(Effect.raceFirst(effect, heartbeat)).pipe(
+        Effect.onExit(() => Effect.ignore(Effect.sync(() => release(disk, file, mine))))
+      )
+    }))
   }

@@ -212,6 +212,23 @@ describe("Pipeline.run", () => {
       assert.include(Pipeline.toDot(chain), "digraph")
     }).pipe(fresh), 120_000)
 
+  it.live("stops at once when it is interrupted, however many stages wait for their turn", () =>
+    Effect.gen(function*() {
+      const started = yield* Ref.make(0)
+      const Endless = Stage.make("endless", {
+        inputs: {},
+        params: { id: Schema.Int },
+        output: Schema.Int,
+        run: () => Effect.andThen(Ref.update(started, (n) => n + 1), Effect.never)
+      })
+      const all = Node.all(Array.from({ length: 100 }, (_, id) => Endless({}, { id })))
+      const fiber = yield* Effect.forkChild(Pipeline.run(all))
+      while ((yield* Ref.get(started)) < 4) yield* Effect.sleep("1 millis")
+      yield* Fiber.interrupt(fiber)
+      // None that waited was started by the end of another.
+      assert.strictEqual(yield* Ref.get(started), 4)
+    }).pipe(fresh))
+
   it.effect("keeps what ended before an interruption", () =>
     Effect.gen(function*() {
       const Endless = Stage.make("endless", {
