@@ -4,42 +4,53 @@
 import * as Graph from "effect/Graph"
 import * as Node from "./Node.ts"
 
-/** The nodes a node reads from directly, with projections looked through, and the name of each edge. */
-const upstream = (node: Node.Any): ReadonlyArray<readonly [label: string, source: Node.Any]> => {
+type Edge = readonly [label: string, source: Node.Any]
+
+/** The nodes a node reads from directly, with wiring looked through, and the name of each edge. */
+const upstream = (node: Node.Any): ReadonlyArray<Edge> => {
   const { op } = node
   switch (op._tag) {
     case "Invoke":
-      return Object.entries(op.inputs).map(([name, input]) => [name, origin(input)])
+      return Object.entries(op.inputs).flatMap(([name, input]) => edges(name, input))
     case "Struct":
-      return Object.entries(op.sources).map(([name, source]) => [name, origin(source)])
+      return Object.entries(op.sources).flatMap(([name, source]) => edges(name, source))
     case "List":
-      return op.sources.map((source, index) => [String(index), origin(source)])
+      return op.sources.flatMap((source, index) => edges(String(index), source))
     case "Expand":
-      return [
-        ...op.expand.sources.map((source) => ["", origin(source)] as const),
-        ["", origin(op.expand.template)]
-      ]
+      return [...op.expand.sources, op.expand.template].flatMap((source) => edges("", source))
     case "At":
     case "Source":
       return []
   }
 }
 
-/** The node that does the work behind a chain of projections. */
-const origin = (node: Node.Any): Node.Any => {
-  let current = node
-  while (current.op._tag === "At") current = current.op.source
-  return current
+const edges = (label: string, source: Node.Any): ReadonlyArray<Edge> => workers(source).map((worker) => [label, worker])
+
+/** The nodes that do the work behind projections and nodes put together: often one. */
+const workers = (node: Node.Any): ReadonlyArray<Node.Any> => {
+  const found = new Set<Node.Any>()
+  const stack: Array<Node.Any> = [node]
+  while (stack.length > 0) {
+    const next = stack.pop()!
+    const { op } = next
+    if (op._tag === "Struct") stack.push(...Object.values(op.sources))
+    else if (op._tag === "List") stack.push(...op.sources)
+    else if (op._tag !== "At") found.add(next)
+    else if (op.source.op._tag === "Struct") stack.push(op.source.op.sources[op.key]!)
+    else stack.push(op.source)
+  }
+  return [...found]
 }
 
 /**
- * The graph of a node and its upstream. Projections are not nodes of it; a study
- * is drawn with one trial, at the defaults of its space.
+ * The graph of a node and its upstream. Wiring is no node of it: projections, and
+ * nodes put together, except where they are the root. A study is drawn with one
+ * trial, at the defaults of its space.
  */
 export const toGraph = (root: Node.Any): Graph.DirectedGraph<Node.Any, string> =>
   Graph.directed((graph) => {
     const indices = new Map<Node.Any, Graph.NodeIndex>()
-    const stack = [origin(root)]
+    const stack = root.op._tag === "At" ? [...workers(root)] : [root]
     // Nodes first, then edges, both by loops: a chain may be ten thousand long.
     while (stack.length > 0) {
       const node = stack.pop()!
