@@ -70,6 +70,8 @@ export const Evaluate = Stage.make("evaluate", {
   output: Evaluation,
   error: EvaluateError,
   resources: { tensors: true },
+  // A process that was killed says nothing about the trial.
+  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
   run: Effect.fn("Evaluate")(function*({ model, split }) {
     const checkpoint = yield* PretrainedModel.load(model.files)
     const labels = Checkpoint.labelsOf(checkpoint.config)

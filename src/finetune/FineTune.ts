@@ -81,6 +81,8 @@ export const FineTune = Stage.make("fine-tune", {
   output: FineTuned,
   error: FineTuneError,
   resources: { tensors: true },
+  // A process that was killed says nothing about the trial.
+  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
   // Diverging is what these hyperparameters do: they would do it again.
   keepFailure: (error) => error._tag === "Diverged",
   run: Effect.fn("FineTune")(function*({ checkpoint, model, train }, { stopAfterEpochs, ...hyperparameters }) {
@@ -143,6 +145,8 @@ export const Pretrain = Stage.make("pretrain", {
   output: FineTuned,
   error: FineTuneError,
   resources: { tensors: true },
+  // A process that was killed says nothing about the trial.
+  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
   keepFailure: (error) => error._tag === "Diverged",
   run: Effect.fn("Pretrain")(function*({ checkpoint, model, texts }, { stopAfterEpochs, ...hyperparameters }) {
     const base = yield* PretrainedModel.load(model.files)

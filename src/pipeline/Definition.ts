@@ -5,6 +5,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type { AttemptError } from "./Errors.ts"
 
 /** What a stage needs while it runs. Nodes run at the same time as long as their sum fits. */
 export interface Resources {
@@ -27,8 +28,8 @@ export interface Retry<E> {
   readonly times: number
   /** Pause before the first further attempt, doubled before each next; none by default. */
   readonly delay?: Duration.Input
-  /** Which errors are worth it; by default all, including a worker that died. */
-  readonly while?: (error: E) => boolean
+  /** Which errors are worth it, of the stage's own and of its execution; by default all. */
+  readonly while?: (error: E | AttemptError) => boolean
 }
 
 /** A stage without its types, as the machinery sees it. */

@@ -78,6 +78,9 @@ export class NotPlanned extends Schema.TaggedError<NotPlanned>()("NotPlanned", {
   }
 }
 
+/** What may end one attempt at a stage and not the next, besides its own errors. */
+export type AttemptError = StageDefect | StageTimeout | WorkerDied
+
 export type RunError =
   | InvalidParams
   | StageDefect

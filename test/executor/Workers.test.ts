@@ -14,7 +14,7 @@ import * as Pipeline from "../../src/pipeline/Pipeline.ts"
 import { type PipelineEvent, Progress } from "../../src/pipeline/Progress.ts"
 import * as Artifact from "../../src/store/Artifact.ts"
 import { Store } from "../../src/store/Store.ts"
-import { Die, Factor, Refused, Slow, Square } from "../fixtures/executor/pipeline.ts"
+import { Die, DieOnce, Factor, Refused, Slow, Square } from "../fixtures/executor/pipeline.ts"
 
 const file = fileURLToPath(new URL("../fixtures/executor/pipeline.ts", import.meta.url))
 
@@ -75,13 +75,21 @@ describe("Workers", () => {
   it.live("make the death of a worker the error of its job alone", () =>
     within(Effect.gen(function*() {
       const [dead, fine] = yield* Effect.all([
-        Effect.exit(Pipeline.run(Die({}, { attempts: 1 }))),
+        Effect.exit(Pipeline.run(Die({}))),
         Effect.exit(Pipeline.run(Square({}, { value: 2 })))
       ], { concurrency: "unbounded" })
       const error = errorOf(dead)
       assert.instanceOf(error, WorkerDied)
       assert.match((error as WorkerDied).message, /SIGKILL.*about to run out of memory/)
       assert.isTrue(Exit.isSuccess(fine))
+    })))
+
+  it.live("are replaced when they die, for stages that may be tried again", () =>
+    within(Effect.gen(function*() {
+      const { root } = yield* Store
+      assert.strictEqual(yield* Pipeline.run(DieOnce({}, { marker: path.join(root, "marker") })), 1)
+      const record = (yield* (yield* Store).runs)[0]
+      assert.strictEqual(record?.attempts, 2)
     })))
 
   it.live("end with their driver's interest in them", () =>
