@@ -229,8 +229,10 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         const { exit, job } = yield* Queue.take(results)
         outstanding--
         if (Exit.isSuccess(exit)) {
-          outputs.set(job.trial, exit.value)
-          state = VirtualTime.tell(state, job, { _tag: "Completed", value: Objective.read(exit.value, metric) })
+          const value = Objective.read(exit.value, metric)
+          // A trial is reported with the output that its value is of.
+          if (Number.isFinite(value)) outputs.set(job.trial, exit.value)
+          state = VirtualTime.tell(state, job, { _tag: "Completed", value })
           continue
         }
         const error = Cause.squash(exit.cause)

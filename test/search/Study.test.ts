@@ -133,6 +133,32 @@ describe("Study", () => {
       assert.match((all as Study.NoTrialSucceeded).message, /All 9 trials of the study "search" failed.*Diverged/)
     }).pipe(fresh))
 
+  it.effect("reports a trial whose objective became NaN as failed, with the output of the rung before", () =>
+    Effect.gen(function*() {
+      const Unstable = Stage.make("unstable", {
+        inputs: {},
+        params: { learningRate: Schema.Finite, epochs: Schema.Int },
+        output: Schema.Struct({ loss: Schema.Number, epochs: Schema.Int }),
+        run: (_, { epochs, learningRate }) =>
+          Effect.succeed({ loss: epochs > 1 && learningRate > 0.5 ? NaN : 1 - learningRate, epochs })
+      })
+      const { exit } = yield* observe(Study.make("unstable", {
+        space: Space.make({ learningRate: Space.uniform(0, 1) }),
+        scheduler: SuccessiveHalving.make({ budgets: [1, 3], reduction: 2 }),
+        trials: 8,
+        minimize: "loss",
+        trial: ({ learningRate }, { budgets }) => Unstable({}, { learningRate, epochs: budgets.at(-1)! })
+      }))
+      if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))
+      const unstable = exit.value.trials.filter((trial) => trial.status === "failed")
+      assert.isAbove(unstable.length, 0)
+      for (const { error, output, value } of unstable) {
+        assert.deepStrictEqual(output, { loss: value!, epochs: 1 })
+        assert.match(error ?? "", /NaN/)
+      }
+      assert.isAtMost(exit.value.best.params.learningRate, 0.5)
+    }).pipe(fresh))
+
   it.effect("does not take a broken store for a failed trial", () =>
     Effect.gen(function*() {
       const Broken = Stage.make("broken", {
