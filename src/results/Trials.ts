@@ -22,7 +22,7 @@ export const Row = Schema.Struct({
   ),
   origin: optional(
     Schema.Literals(["enqueued", "sampler"]),
-    "Whether its hyperparameters were given (the defaults are) or proposed by the sampler. Null until the study ends."
+    "Whether its hyperparameters were given (the defaults are) or proposed by the sampler."
   ),
   params: column(Schema.String, "Its hyperparameters as canonical JSON."),
   budget: column(
@@ -38,7 +38,11 @@ export const Row = Schema.Struct({
     Schema.Array(Schema.Struct({ rung: Int32, budget: Schema.Finite, value: Schema.Finite })),
     "The objective at each rung that gave a value, in order. Rungs count from 0."
   ),
-  seed: optional(Schema.Int, "Seed of the study. Null until the study ends."),
+  runs: column(
+    Schema.Array(Schema.String),
+    "Keys of the stage runs made for it, of all its rungs, upstream before downstream: `key` in the table `runs`. Empty until the study ends."
+  ),
+  seed: column(Schema.Int, "Seed of the study."),
   sampler: column(Schema.String, "Which sampler proposed the hyperparameters, in words."),
   scheduler: column(Schema.String, "Which scheduler gave out the budget, in words."),
   virtual_start: optional(
@@ -84,6 +88,8 @@ export interface Trial {
   readonly metrics: Readonly<Record<string, number>>
   readonly error: string | undefined
   readonly rungs: TrialOutcome["rungs"]
+  /** Keys of its stage runs. */
+  readonly runs: ReadonlyArray<string>
   readonly virtualStart: number | null
   readonly virtualFinish: number | null
   readonly durationSeconds: number | null
@@ -93,7 +99,7 @@ export interface Study {
   readonly study: string
   readonly metric: string
   readonly direction: "minimize" | "maximize"
-  readonly seed: number | null
+  readonly seed: number
   readonly sampler: string
   readonly scheduler: string
   readonly trials: ReadonlyArray<Trial>
@@ -102,7 +108,11 @@ export interface Study {
 /** The study as it ended. */
 export const ofOutcome = (outcome: StudyOutcome): Study => ({
   ...outcome,
-  trials: outcome.trials.map((trial) => ({ ...trial, durationSeconds: durationOf(trial) }))
+  trials: outcome.trials.map((trial) => ({
+    ...trial,
+    runs: trial.runs.map((run) => run.key),
+    durationSeconds: durationOf(trial)
+  }))
 })
 
 const durationOf = ({ runs }: TrialOutcome): number => {
@@ -142,7 +152,8 @@ export const columns = (study: Study): Columns.Columns => {
     value: trial.rungs.at(-1)?.value ?? null,
     error: trial.error === undefined ? null : JsonText.wellFormed(trial.error),
     rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value })),
-    seed: study.seed === null ? null : BigInt(study.seed),
+    runs: trial.runs,
+    seed: BigInt(study.seed),
     sampler: JsonText.wellFormed(study.sampler),
     scheduler: JsonText.wellFormed(study.scheduler),
     virtual_start: trial.virtualStart,

@@ -9,6 +9,7 @@ type Started = Extract<PipelineEvent, { readonly _tag: "study.started" }>
 export type TrialEvent = Extract<PipelineEvent, { readonly _tag: "trial.started" | "trial.completed" | "trial.failed" }>
 
 interface TrialSoFar {
+  readonly origin: Trials.Trial["origin"]
   readonly params: Readonly<Record<string, unknown>>
   readonly rungs: ReadonlyArray<Trials.Trial["rungs"][number]>
   readonly error: string | undefined
@@ -23,13 +24,16 @@ export const make = (started: Started): Unfinished => ({ started, trials: new Ma
 
 /** Adds what an event tells of a trial. */
 export const tell = ({ trials }: Unfinished, event: TrialEvent): void => {
-  trials.set(event.trial, next(trials.get(event.trial) ?? { params: {}, rungs: [], error: undefined }, event))
+  trials.set(
+    event.trial,
+    next(trials.get(event.trial) ?? { origin: null, params: {}, rungs: [], error: undefined }, event)
+  )
 }
 
 const next = (trial: TrialSoFar, event: TrialEvent): TrialSoFar => {
   switch (event._tag) {
     case "trial.started":
-      return { ...trial, params: event.params }
+      return { ...trial, origin: event.origin, params: event.params }
     case "trial.failed":
       return { ...trial, error: event.message }
     case "trial.completed": {
@@ -47,19 +51,20 @@ export const toStudy = ({ started, trials }: Unfinished): Trials.Study => ({
   study: started.study,
   metric: started.metric,
   direction: started.direction,
-  seed: null,
+  seed: started.seed,
   sampler: started.sampler,
   scheduler: started.scheduler,
   trials: [...trials]
     .filter(([, { error, rungs }]) => error !== undefined || rungs.length > 0)
-    .map(([trial, { error, params, rungs }]) => ({
+    .map(([trial, { error, origin, params, rungs }]) => ({
       trial,
       status: error !== undefined ? "failed" : (rungs.at(-1)?.budget ?? 0) >= started.horizon ? "completed" : "running",
-      origin: null,
+      origin,
       params,
       metrics: {},
       error,
       rungs,
+      runs: [],
       virtualStart: null,
       virtualFinish: null,
       durationSeconds: null

@@ -68,7 +68,7 @@ describe("a run that is stopped", () => {
     const trials = (store: string) =>
       attune([
         "query",
-        "select * exclude (duration_seconds, params, rungs) from trials order by trial",
+        "select * exclude (duration_seconds, params, rungs, runs) from trials order by trial",
         "--store",
         store,
         "--format",

@@ -119,6 +119,7 @@ describe("Tables", () => {
           metric_scores_examples: trial.metrics["scores.examples"] ?? null,
           error: trial.error ?? null,
           rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value })),
+          runs: trial.runs.map((run) => run.key),
           seed: 1n,
           sampler: outcome.sampler,
           scheduler: outcome.scheduler,
@@ -432,8 +433,8 @@ describe("Tables", () => {
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 completed selected", "2 failed", "3 failed"])
       const { rows } = yield* Query.run("select origin, seed, duration_seconds, param_rate, error from trials")
       assert.deepStrictEqual(rows[2], {
-        origin: null,
-        seed: null,
+        origin: "sampler",
+        seed: 0n,
         duration_seconds: null,
         param_rate: 1,
         error: "the objective was NaN"

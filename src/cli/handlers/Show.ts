@@ -45,9 +45,8 @@ export const show = Effect.fnUntraced(
   (effect, flags) => Effect.provide(effect, Store.layer(StoreLocation.resolve(flags)))
 )
 
-/** The runs of a trial that left a trace of whose they were: those that logged metrics or put out predictions. */
-const runsOf = (of: string) =>
-  `(select distinct run from metrics where ${of} union select distinct run from predictions where ${of})`
+/** The keys of the stage runs made for a trial. */
+const runsOf = (of: string) => `(select unnest(runs) from trials where ${of})`
 
 const lastMetrics = (of: string) =>
   `select stage, split, name, max(step) as step, arg_max(value, step) as value
@@ -111,7 +110,7 @@ const report = (
       "none"
     )),
     ...section("Last values of what its stages logged", tables.metrics, "nothing was logged"),
-    ...section("Stage runs that logged metrics or made predictions", tables.runs, "none"),
+    ...section("Stage runs", tables.runs, "none"),
     ...section("Their artifacts", tables.artifacts, "none")
   ]
 }
