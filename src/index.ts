@@ -36,6 +36,10 @@ export * as Space from "./search/Space.ts"
 export * as Study from "./search/Study.ts"
 export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
 
+// Results
+export * as Query from "./results/Query.ts"
+export * as Tables from "./results/Tables.ts"
+
 // Data
 export { BadRow, DataError } from "./dataset/DataError.ts"
 export { LabeledText } from "./dataset/LabeledText.ts"

@@ -20,7 +20,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { PipelineEvent, StudyOutcome } from "../pipeline/Progress.ts"
+import { type PipelineEvent, Progress, type StudyOutcome } from "../pipeline/Progress.ts"
 import * as Columns from "../store/Columns.ts"
 import * as Digest from "../store/Digest.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
@@ -273,3 +273,22 @@ export const finish: Effect.Effect<void, StoreError, Store> = Effect.gen(functio
     )
   }
 })
+
+/**
+ * An effect that runs pipelines, with the result tables of the store kept up to
+ * date meanwhile and however it ends. Whoever listens to `Progress` goes on to.
+ */
+export const recorded = <A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E | StoreError, R | Store> =>
+  Effect.scoped(Effect.gen(function*() {
+    const record = yield* recorder
+    const listen = yield* Progress
+    const value = yield* run.pipe(
+      Effect.provideService(Progress, (event) => Effect.andThen(listen(event), record(event)))
+    )
+    yield* record.check
+    yield* finish
+    return value
+  })).pipe(
+    // The first failure is the one to report, not that the tables could not be written either.
+    Effect.onError(() => Effect.ignore(finish))
+  )

@@ -39,7 +39,8 @@ export const run = Effect.fnUntraced(function*(flags: Flags) {
     // A new store that cannot be written is told before anything is computed. One that is there may have it all.
     if (!fs.existsSync(store.root)) yield* store.checkWritable
     const display = yield* shown
-    const value = yield* recorded(session, display).pipe(
+    const value = yield* Tables.recorded(Pipeline.run(session.node)).pipe(
+      Effect.provideService(Progress, (event) => Effect.sync(() => display.onEvent(event))),
       Effect.onExit((exit) =>
         Effect.sync(() => {
           display.close()
@@ -75,25 +76,6 @@ const shown = Effect.acquireRelease(
       display.close()
     })
 ).pipe(Effect.map(({ display }) => display))
-
-/** The run itself, with its tables kept up to date, however it ends. */
-const recorded = (session: Session.Session, display: Display.Display) =>
-  Effect.scoped(Effect.gen(function*() {
-    const recorder = yield* Tables.recorder
-    const value: unknown = yield* Pipeline.run(session.node).pipe(
-      Effect.provideService(Progress, (event) =>
-        Effect.suspend(() => {
-          display.onEvent(event)
-          return recorder(event)
-        }))
-    )
-    yield* recorder.check
-    yield* Tables.finish
-    return value
-  })).pipe(
-    // The first failure is the one to report, not that the tables could not be written either.
-    Effect.onError(() => Effect.ignore(Tables.finish))
-  )
 
 const sayWhatIsKept = (board: Board.Board): void => {
   if (board.ran + board.cached.size > 0) Output.say(`${Wording.stages(board)}; what has finished is kept.`)
