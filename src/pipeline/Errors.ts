@@ -46,6 +46,12 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   }
 }
 
+/**
+ * A job need not be run here: another process has its key, or has answered it in
+ * the meantime. It is waited for, so nobody else sees this.
+ */
+export class Taken extends Schema.TaggedError<Taken>()("Taken", { key: Schema.String }) {}
+
 /** A stage asks for more than the machine was said to have. */
 export class ResourcesUnavailable extends Schema.TaggedError<ResourcesUnavailable>()("ResourcesUnavailable", {
   stage: Schema.String,

@@ -12,7 +12,7 @@ import type { Store } from "../store/Store.ts"
 import { StoreError } from "../store/StoreError.ts"
 import * as Codec from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
-import { describe, StageDefect } from "./Errors.ts"
+import { describe, StageDefect, type Taken } from "./Errors.ts"
 import * as Metrics from "./Metrics.ts"
 import type { StageProgress } from "./Progress.ts"
 
@@ -26,8 +26,8 @@ export interface Job {
   readonly params: Schema.Json
   /** Of jobs that wait for the same resources, one of a higher priority goes first. */
   readonly priority: number
-  /** To be run by the executor when the job has its resources and begins. */
-  readonly started: Effect.Effect<void>
+  /** To be run by the executor when the job has its resources, before it begins; where it fails, the job is given up. */
+  readonly started: Effect.Effect<void, Taken | StoreError>
   readonly onProgress: (progress: StageProgress) => void
 }
 

@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Runtime } from "../store/RunRecord.ts"
 import type { StoreError } from "../store/StoreError.ts"
-import type { ResourcesUnavailable, StageDefect, StageUnavailable, WorkerDied } from "./Errors.ts"
+import type { ResourcesUnavailable, StageDefect, StageUnavailable, Taken, WorkerDied } from "./Errors.ts"
 import type { Completed, Job } from "./Execution.ts"
 
 /**
@@ -18,7 +18,7 @@ export class Executor extends Context.Service<Executor, {
     job: Job
   ) => Effect.Effect<
     Completed,
-    StoreError | StageDefect | WorkerDied | ResourcesUnavailable | StageUnavailable,
+    StoreError | StageDefect | WorkerDied | ResourcesUnavailable | StageUnavailable | Taken,
     any
   >
 }>()("attune/pipeline/Executor") {}

@@ -5,13 +5,14 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as Artifact from "../store/Artifact.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
 import { Store } from "../store/Store.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import * as Codec from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
-import { describe, endsTheRun, type RunError, StageTimeout } from "./Errors.ts"
+import { describe, endsTheRun, type RunError, StageTimeout, Taken } from "./Errors.ts"
 import type { Completed } from "./Execution.ts"
 import { Executor } from "./Executor.ts"
 import * as GraphRun from "./GraphRun.ts"
@@ -37,6 +38,10 @@ export const run: <A, E, R>(
   Effect.scoped
 )
 
+/** Between two looks at what another process runs: doubled each time. All in milliseconds. */
+const shortestPause = 20
+const longestPause = 1_000
+
 /** Answers the call of a stage from the store, or runs it and stores what came out. */
 const makeInvoke = Effect.gen(function*() {
   const store = yield* Store
@@ -49,8 +54,17 @@ const makeInvoke = Effect.gen(function*() {
   const execute = Effect.fnUntraced(function*(
     { components, inputs, key, stage }: Invocation.Invocation,
     { owner, priority }: GraphRun.Call
-  ): Effect.fn.Return<RunRecord, RunError | StoreError, any> {
+  ): Effect.fn.Return<RunRecord, RunError | StoreError | Taken, any> {
     const about = { stage: stage.name, key, owner }
+    const scope = yield* Effect.scope
+    let claimed = false
+    // Only when the job has its resources, so that processes on one store share what waits: each takes what nobody runs.
+    const claim = Effect.gen(function*() {
+      if (claimed) return
+      claimed = yield* store.claim(key).pipe(Effect.provideService(Scope.Scope, scope))
+      // Another process may have answered it since we looked.
+      if (!claimed || (yield* Invocation.lookup(key)) !== undefined) return yield* new Taken({ key })
+    }).pipe(Effect.provideService(Store, store))
     let attempts = 0
     const attempt = Effect.suspend(() => {
       attempts++
@@ -65,7 +79,10 @@ const makeInvoke = Effect.gen(function*() {
           inputs,
           params: components.params,
           priority,
-          started: Effect.andThen(Deferred.succeed(begun, undefined), emit({ _tag: "stage.started", ...about })),
+          started: claim.pipe(
+            Effect.andThen(Deferred.succeed(begun, undefined)),
+            Effect.andThen(emit({ _tag: "stage.started", ...about }))
+          ),
           onProgress: (progress) =>
             void Effect.runForkWith(context)(emit({ _tag: "stage.progress", ...about, progress }))
         })
@@ -104,10 +121,25 @@ const makeInvoke = Effect.gen(function*() {
     yield* emit({ _tag: "stage.completed", ...about, durationMillis })
     return kept
   }, (effect, { key, stage }, { owner }) =>
-    Effect.tapError(
-      effect,
-      (error) => emit({ _tag: "stage.failed", stage: stage.name, key, owner, message: describe(error) })
+    // The key is held until its record is there.
+    Effect.scoped(effect).pipe(
+      Effect.tapError((error) =>
+        error instanceof Taken
+          ? Effect.void
+          : emit({ _tag: "stage.failed", stage: stage.name, key, owner, message: describe(error) })
+      )
     ))
+
+  /** Runs a stage, or waits until the process that runs it has done so. */
+  const executeOrWait = Effect.fnUntraced(function*(invocation: Invocation.Invocation, call: GraphRun.Call) {
+    for (let pause = shortestPause;; pause = Math.min(2 * pause, longestPause)) {
+      const record = yield* execute(invocation, call).pipe(Effect.catchTag("Taken", () => Effect.succeed(undefined)))
+      if (record !== undefined) return { record, ran: true }
+      const found = yield* Invocation.lookup(invocation.key)
+      if (found !== undefined) return { record: found, ran: false }
+      yield* Effect.sleep(pause)
+    }
+  })
 
   return Effect.fnUntraced(function*(call: GraphRun.Call): Effect.fn.Return<GraphRun.Computed, unknown, any> {
     const { node, inputs, owner } = call
@@ -125,13 +157,7 @@ const makeInvoke = Effect.gen(function*() {
     if (running !== undefined) return yield* Effect.flatMap(Deferred.await(running), cached)
     const result = Deferred.makeUnsafe<RunRecord, unknown>()
     inFlight.set(key, result)
-    const exit = yield* store.withLock(key)(
-      // Another process may have run it while we waited for the lock.
-      Effect.flatMap(Invocation.lookup(key), (found) =>
-        found === undefined
-          ? Effect.map(execute(invocation, call), (record) => ({ record, ran: true }))
-          : Effect.succeed({ record: found, ran: false }))
-    ).pipe(Effect.exit)
+    const exit = yield* Effect.exit(executeOrWait(invocation, call))
     inFlight.delete(key)
     Deferred.doneUnsafe(result, Exit.map(exit, ({ record }) => record))
     const { ran, record } = yield* exit
@@ -166,7 +192,9 @@ const retried = <E, R>(
     Effect.gen(function*() {
       const exit = yield* Effect.exit(attempt)
       const error = yield* failureOf(stage, exit)
-      if (error === undefined || remaining === 0 || endsTheRun(error.value)) return yield* exit
+      if (error === undefined || remaining === 0 || endsTheRun(error.value) || error.value instanceof Taken) {
+        return yield* exit
+      }
       if (retry.while !== undefined && !retry.while(error.value)) return yield* exit
       yield* onRetry(describe(error.value))
       yield* Effect.sleep(delay)

@@ -8,6 +8,7 @@
  * of one stage and nothing else.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import type { Disk } from "./Disk.ts"
@@ -24,10 +25,6 @@ interface Holder {
 /** How often a holder says that it is alive, and after how long without a word it counts as gone. */
 const beat = 5_000
 const patience = 60_000
-
-/** Between two looks at a lock that another one holds: doubled each time. All in milliseconds. */
-const shortestPause = 20
-const longestPause = 1_000
 
 const startOf = (pid: number): string => {
   try {
@@ -92,24 +89,17 @@ const release = (disk: Disk, file: string, mine: Holder) => {
   if (parse(disk.read(file))?.token === mine.token) disk.remove(file)
 }
 
-/** Runs an effect while this process holds the lock `file`; waits as long as another one does. */
-export const withLock =
-  (disk: Disk, file: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StoreError, R> => {
-    const attempt = Effect.try({
-      try: () => tryAcquire(disk, file),
-      catch: fromCause("take the lock", `${disk.root}/${file}`)
-    })
-    const heartbeat = Effect.sync(() => disk.touch(file)).pipe(Effect.delay(beat), Effect.forever)
-    return Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-      let held = yield* attempt
-      // Only the pauses can be interrupted: a lock that was taken is always released.
-      for (let pause = shortestPause; held === undefined; pause = Math.min(2 * pause, longestPause)) {
-        yield* restore(Effect.sleep(pause))
-        held = yield* attempt
-      }
-      const mine = held
-      return yield* restore(Effect.raceFirst(effect, heartbeat)).pipe(
-        Effect.onExit(() => Effect.ignore(Effect.sync(() => release(disk, file, mine))))
-      )
-    }))
-  }
+/**
+ * Takes the lock `file` if nobody holds it, until the scope closes; answers
+ * whether it did. It does not wait.
+ */
+export const claim = (disk: Disk, file: string): Effect.Effect<boolean, StoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const held = yield* Effect.acquireRelease(
+      Effect.try({ try: () => tryAcquire(disk, file), catch: fromCause("take the lock", `${disk.root}/${file}`) }),
+      (mine) => mine === undefined ? Effect.void : Effect.ignore(Effect.sync(() => release(disk, file, mine)))
+    )
+    if (held === undefined) return false
+    yield* Effect.sync(() => disk.touch(file)).pipe(Effect.delay(beat), Effect.forever, Effect.forkScoped)
+    return true
+  })

@@ -21,6 +21,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Digest from "./Digest.ts"
 import type { Appender, Disk } from "./Disk.ts"
 import * as DiskModule from "./Disk.ts"
@@ -48,8 +49,11 @@ export class Store extends Context.Service<Store, {
   readonly putRun: (record: RunRecord) => Effect.Effect<RunRecord, StoreError>
   /** All records, in the order of their keys. */
   readonly runs: Effect.Effect<ReadonlyArray<RunRecord>, StoreError>
-  /** Keeps other processes, and other fibers of this one, from running the same key meanwhile. */
-  readonly withLock: (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StoreError, R>
+  /**
+   * Takes a key if no process is running it, until the scope closes, and answers whether it did. It saves work and
+   * guards nothing: should two run a key after all, the first record stays.
+   */
+  readonly claim: (key: string) => Effect.Effect<boolean, StoreError, Scope.Scope>
   /** An append-only log of the run of a key. Lines of an earlier attempt that was cut short are dropped. */
   readonly openLog: (key: string) => Effect.Effect<Appender & { readonly path: string }, StoreError>
   readonly removeLog: (key: string) => Effect.Effect<void, StoreError>
@@ -187,7 +191,7 @@ const make = (disk: Disk): Effect.Effect<Store["Service"], StoreError> => {
           return record === undefined ? [] : [record]
         }))
     ),
-    withLock: (key) => Lock.withLock(disk, `locks/${key}`),
+    claim: (key) => Lock.claim(disk, `locks/${key}`),
     openLog: (key) =>
       attempt("open a log", logFile(key), () => {
         stamp()

@@ -148,7 +148,8 @@ describe("Store", () => {
       const inside = yield* Ref.make(0)
       const most = yield* Ref.make(0)
       const hold = use((store) =>
-        store.withLock("key")(Effect.gen(function*() {
+        Effect.scoped(Effect.gen(function*() {
+          while (!(yield* store.claim("key"))) yield* Effect.sleep("2 millis")
           const now = yield* Ref.updateAndGet(inside, (n) => n + 1)
           yield* Ref.update(most, (n) => Math.max(n, now))
           yield* Effect.sleep("5 millis")
