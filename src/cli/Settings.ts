@@ -74,17 +74,6 @@ const decodeOne = (name: string, field: Schema.Codec<any, any>, text: string): E
   )
 }
 
-/** A setting in words, for error messages and lists. */
-export interface Described {
-  readonly name: string
-  readonly type: string
-  /** `undefined` where it must be given. */
-  readonly default: string | undefined
-}
-
-export const describeAll = (schema: SettingsSchema): ReadonlyArray<Described> =>
-  Object.entries(fieldsOf(schema)).map(([name, field]) => ({ name, type: typeOf(field), default: defaultOf(field) }))
-
 const describe = (field: Schema.Codec<any, any>): string => {
   const fallback = defaultOf(field)
   return `${typeOf(field)} (${fallback === undefined ? "required" : `default ${fallback}`})`

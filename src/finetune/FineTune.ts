@@ -64,6 +64,18 @@ const params = {
   stopAfterEpochs: Stage.withDefault(Schema.Number.check(Schema.isGreaterThan(0)), Infinity)
 }
 
+/** What every stage that trains is like, whatever it trains on. */
+const training = {
+  params,
+  output: FineTuned,
+  error: FineTuneError,
+  resources: { tensors: true },
+  // A process that was killed says nothing about the trial.
+  retry: { times: 1, while: (error: { readonly _tag: string }) => error._tag === "WorkerDied" },
+  // Diverging is what these hyperparameters do: they would do it again.
+  keepFailure: (error: FineTuneError) => error._tag === "Diverged"
+}
+
 /**
  * Fine-tunes a model to classify texts, with AdamW. Of a text with more tokens
  * than the model has positions for, the end is cut off.
@@ -77,14 +89,7 @@ export const FineTune = Stage.make("fine-tune", {
     train: TrainSplit,
     checkpoint: Schema.optionalKey(FineTuned)
   },
-  params,
-  output: FineTuned,
-  error: FineTuneError,
-  resources: { tensors: true },
-  // A process that was killed says nothing about the trial.
-  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
-  // Diverging is what these hyperparameters do: they would do it again.
-  keepFailure: (error) => error._tag === "Diverged",
+  ...training,
   run: Effect.fn("FineTune")(function*({ checkpoint, model, train }, { stopAfterEpochs, ...hyperparameters }) {
     const base = yield* PretrainedModel.load(model.files)
     const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
@@ -141,13 +146,7 @@ export const Pretrain = Stage.make("pretrain", {
     texts: Artifact.table(Text),
     checkpoint: Schema.optionalKey(FineTuned)
   },
-  params,
-  output: FineTuned,
-  error: FineTuneError,
-  resources: { tensors: true },
-  // A process that was killed says nothing about the trial.
-  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
-  keepFailure: (error) => error._tag === "Diverged",
+  ...training,
   run: Effect.fn("Pretrain")(function*({ checkpoint, model, texts }, { stopAfterEpochs, ...hyperparameters }) {
     const base = yield* PretrainedModel.load(model.files)
     const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
