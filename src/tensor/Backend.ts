@@ -8,15 +8,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { BackendUnavailable, type Determinism, type Driver } from "./Driver.ts"
+import { BackendUnavailable, type Determinism, type Driver, type Started } from "./Driver.ts"
 import { cpu } from "./drivers/Cpu.ts"
 import { native } from "./drivers/Native.ts"
 import { wasm } from "./drivers/Wasm.ts"
 import { webgpu } from "./drivers/Webgpu.ts"
-import type { Tf } from "./TensorFlow.ts"
 
 export { BackendUnavailable } from "./Driver.ts"
-export type { Determinism } from "./Driver.ts"
+export type { Determinism, Device } from "./Driver.ts"
 export type {
   DataType,
   NamedTensorMap,
@@ -86,7 +85,7 @@ const release = Effect.sync(() => {
   if (--live.layers === 0) live.name = undefined
 })
 
-const start = Effect.fnUntraced(function*(name: Name) {
+const start = Effect.fnUntraced(function*(name: Name, determinism: Determinism) {
   const driver: Driver<Name> | undefined = drivers.find((candidate) => candidate.name === name)
   if (driver === undefined) {
     return yield* new BackendUnavailable({
@@ -97,7 +96,7 @@ const start = Effect.fnUntraced(function*(name: Name) {
   }
   // Claimed at once, before the driver's first suspension, so that no other fiber starts another backend meanwhile.
   yield* Effect.acquireRelease(claim(name), () => release)
-  const started = yield* driver.start
+  const started = yield* driver.start(determinism)
   return { name, ...started }
 })
 
@@ -107,14 +106,17 @@ const start = Effect.fnUntraced(function*(name: Name) {
  * `tf` is the namespace of TensorFlow.js with that backend active; `version` names all that can change a bit of a
  * result, and `determinism` says whether runs repeat to the bit, so both belong into a stage's key.
  */
-export class Backend extends Context.Service<Backend, {
-  readonly name: Name
-  readonly version: string
-  readonly determinism: Determinism
-  readonly tf: Tf
-}>()("attune/tensor/Backend") {
-  /** Starts a backend. It fails rather than start another in its place. */
-  static layer(name: Name): Layer.Layer<Backend, BackendUnavailable> {
-    return Layer.effect(Backend, start(name))
+export class Backend extends Context.Service<Backend, Started & { readonly name: Name }>()("attune/tensor/Backend") {
+  /**
+   * Starts a backend. It fails rather than start another in its place.
+   *
+   * With `determinism: "fast"` a GPU may add up in whatever order its threads arrive. By default every result repeats to
+   * the bit on the same device.
+   */
+  static layer(
+    name: Name,
+    { determinism = "exact" }: { readonly determinism?: Determinism } = {}
+  ): Layer.Layer<Backend, BackendUnavailable> {
+    return Layer.effect(Backend, start(name, determinism))
   }
 }

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as os from "node:os"
 import * as Gradients from "./Gradients.ts"
 import { load, type Tf } from "./TensorFlow.ts"
 
@@ -12,19 +13,31 @@ import { load, type Tf } from "./TensorFlow.ts"
  */
 export type Determinism = "exact" | "fast"
 
+/** What a backend computes on. */
+export interface Device {
+  /** `software` is a GPU's interface computed on the CPU, such as Mesa's lavapipe: for tests, not for speed. */
+  readonly kind: "cpu" | "gpu" | "software"
+  /** As its driver calls it. */
+  readonly name: string
+}
+
 /** A backend that runs. */
 export interface Started {
   readonly tf: Tf
+  /** What it keeps: `exact` where that was asked for, and on backends that know nothing else. */
   readonly determinism: Determinism
-  /** Everything that can change a bit of a result: library version, our kernels' revision, instruction set. */
+  /** Everything that can change a bit of a result: library version, our kernels' revision, instruction set, device. */
   readonly version: string
+  /** What this process could compute on, the one that it computes on first. */
+  readonly devices: readonly [Device, ...ReadonlyArray<Device>]
 }
 
 export interface Driver<Name extends string = string> {
   readonly name: Name
   /** What it is, in a line for a person who chooses. */
   readonly description: string
-  readonly start: Effect.Effect<Started, BackendUnavailable>
+  /** Starts it, keeping what was asked for or better. */
+  readonly start: (determinism: Determinism) => Effect.Effect<Started, BackendUnavailable>
 }
 
 /** A backend that was asked for and cannot start. Nothing else is started in its place. */
@@ -39,6 +52,9 @@ export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()
     return `The tensor backend "${this.backend}" cannot start: ${this.reason}. ${this.remedy}`
   }
 }
+
+/** The machine's own processor, as a device. */
+export const processor: Device = { kind: "cpu", name: os.cpus()[0]?.model.trim() ?? "unknown processor" }
 
 /** The words of whatever was thrown, on one line. */
 export const reasonOf = (cause: unknown): string =>

@@ -32,12 +32,14 @@ export const on = Effect.fnUntraced(function*(name: Backend.Name, compute: (tf: 
   return yield* Effect.gen(function*() {
     const { tf } = yield* Backend.Backend
     const tensorsBefore = tf.memory().numTensors, dataBefore = dataIds(tf)
+    const results = tf.tidy(() => compute(tf))
     const found: Array<Values> = []
-    tf.tidy(() => {
-      for (const result of compute(tf)) {
-        found.push({ shape: result.shape, dtype: result.dtype, values: Array.from(result.dataSync()) })
-      }
-    })
+    for (const result of results) {
+      // Not `dataSync`, which a GPU does not have.
+      const values = yield* Effect.promise(() => result.data())
+      found.push({ shape: result.shape, dtype: result.dtype, values: Array.from(values) })
+    }
+    tf.dispose(results)
     assert.strictEqual(tf.memory().numTensors, tensorsBefore, `${name}: tensors left behind`)
     assert.strictEqual(dataIds(tf), dataBefore, `${name}: buffers left behind in the backend`)
     return found

@@ -1,6 +1,6 @@
 /** Native TensorFlow on CPU or CUDA: `@tensorflow/tfjs-node-gpu` or `@tensorflow/tfjs-node`, if the user has one. */
 import * as Effect from "effect/Effect"
-import { activate, BackendUnavailable, type Driver, loadTensorFlow, reasonOf } from "../Driver.ts"
+import { activate, BackendUnavailable, type Driver, loadTensorFlow, processor, reasonOf } from "../Driver.ts"
 import { loadOptionalPackage, loadPackage, type Tf } from "../TensorFlow.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
@@ -34,7 +34,7 @@ const unavailable = (reason: string) => new BackendUnavailable({ backend: "tenso
 export const native: Driver<"tensorflow"> = {
   name: "tensorflow",
   description: "native TensorFlow on CPU or CUDA; an optional package",
-  start: Effect.gen(function*() {
+  start: Effect.fnUntraced(function*() {
     const tf = yield* loadTensorFlow("tensorflow")
     restoreUtilPredicates()
     const found = yield* Effect.try({
@@ -55,7 +55,8 @@ export const native: Driver<"tensorflow"> = {
     return {
       tf,
       determinism: gpu && process.env["TF_DETERMINISTIC_OPS"] !== "1" ? "fast" as const : "exact" as const,
-      version: version.join(" ")
+      version: version.join(" "),
+      devices: [gpu ? { kind: "gpu", name: "GPU" } : processor] as const
     }
   })
 }

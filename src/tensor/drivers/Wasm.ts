@@ -1,7 +1,7 @@
 /** WebAssembly: the default. Needs nothing but npm, runs on one core. */
 import * as Effect from "effect/Effect"
 import { dirname, sep } from "node:path"
-import { activate, type Driver, loadTensorFlow } from "../Driver.ts"
+import { activate, type Driver, loadTensorFlow, processor } from "../Driver.ts"
 import { loadPackage, resolvePackage } from "../TensorFlow.ts"
 import * as Kernels from "../wasm/Kernels.ts"
 
@@ -10,7 +10,7 @@ const packageName = "@tensorflow/tfjs-backend-wasm"
 export const wasm: Driver<"wasm"> = {
   name: "wasm",
   description: "WebAssembly on one core; comes with the installation",
-  start: Effect.gen(function*() {
+  start: Effect.fnUntraced(function*() {
     const remedy = "Reinstall the packages with `npm ci`; WebAssembly needs a Node without --jitless."
     const tf = yield* loadTensorFlow("wasm")
     const backend = loadPackage<typeof import("@tensorflow/tfjs-backend-wasm")>(packageName)
@@ -21,7 +21,8 @@ export const wasm: Driver<"wasm"> = {
     return {
       tf,
       determinism: "exact" as const,
-      version: `tfjs-${tf.version_core} wasm-${simd ? "simd" : "scalar"} ${Kernels.version(tf)}`
+      version: `tfjs-${tf.version_core} wasm-${simd ? "simd" : "scalar"} ${Kernels.version(tf)}`,
+      devices: [processor] as const
     }
   })
 }

@@ -32,7 +32,7 @@ const loadOrFail = <A>(specifier: string) =>
 export const webgpu: Driver<"webgpu"> = {
   name: "webgpu",
   description: "a GPU of any vendor through Vulkan, Metal or Direct3D; optional packages",
-  start: Effect.gen(function*() {
+  start: Effect.fnUntraced(function*() {
     const dawn = yield* loadOrFail<Dawn>("webgpu")
     const tf = yield* loadTensorFlow("webgpu")
     const gpu = yield* Effect.try({
@@ -54,6 +54,11 @@ export const webgpu: Driver<"webgpu"> = {
     yield* activate(tf, "webgpu", "webgpu", noAdapter)
     const device = adapter.info === undefined ? "unknown" : `${adapter.info.vendor} ${adapter.info.description}`.trim()
     // Segment sums add with atomics in whatever order the threads arrive, so bits vary from run to run.
-    return { tf, determinism: "fast" as const, version: `tfjs-${tf.version_core} webgpu (${device})` }
+    return {
+      tf,
+      determinism: "fast" as const,
+      version: `tfjs-${tf.version_core} webgpu (${device})`,
+      devices: [{ kind: "gpu", name: device }] as const
+    }
   })
 }
