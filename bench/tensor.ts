@@ -45,7 +45,7 @@ interface Style {
   readonly linear: (tf: Tf, x: Tensor, weight: Tensor2D, bias: Tensor1D) => Tensor
   readonly layerNorm: (tf: Tf, x: Tensor, gain: Tensor1D, bias: Tensor1D, epsilon: number) => Tensor
   readonly gelu: (tf: Tf, x: Tensor) => Tensor
-  readonly selfAttention: (tf: Tf, qkv: Tensor, heads: number, mask: Tensor) => Tensor
+  readonly selfAttention: (tf: Tf, qkv: Tensor, heads: number, options: { readonly mask: Tensor }) => Tensor
   readonly crossEntropy: (tf: Tf, logits: Tensor, labels: Tensor, weights: Tensor) => Scalar
 }
 
@@ -64,7 +64,7 @@ const stockStyle: Style = {
     const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI))
     return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1))
   },
-  selfAttention: (tf, qkv, heads, mask) => {
+  selfAttention: (tf, qkv, heads, { mask }) => {
     const [batch, time, joint] = qkv.shape as [number, number, number]
     const size = joint / 3 / heads
     const [q, k, v] = tf.split(qkv, 3, 2).map((part) =>
@@ -149,7 +149,7 @@ const loss = (
   const mask = tf.mul(tf.sub(1, tf.linalg.bandPart(tf.ones([context, context]), -1, 0)), -1e9)
   let x: Tensor = tf.add(tf.gather(at("wte"), cut(0)), at("wpe"))
   for (let layer = 0; layer < layers; layer++) {
-    const mixed = style.selfAttention(tf, affine(norm(x, `${layer}.norm1`), `${layer}.attention`), heads, mask)
+    const mixed = style.selfAttention(tf, affine(norm(x, `${layer}.norm1`), `${layer}.attention`), heads, { mask })
     x = tf.add(x, affine(mixed, `${layer}.projection`))
     const wide = style.gelu(tf, affine(norm(x, `${layer}.norm2`), `${layer}.up`))
     x = tf.add(x, affine(wide, `${layer}.down`))

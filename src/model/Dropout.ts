@@ -1,12 +1,10 @@
 /**
- * Dropout whose masks are a function of (seed, place, step), so that a resumed run drops what an unbroken one would have
- * dropped.
- *
- * Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014, in the form that
- * scales at training time: what is kept is divided by the probability of keeping it.
+ * Where a model drops, and how often: masks are a function of (seed, place, step), so that a resumed run drops what an
+ * unbroken one would have dropped.
  */
 import * as Random from "../random/Random.ts"
 import type { Tensor, Tf } from "../tensor/Backend.ts"
+import * as Factors from "../tensor/Dropout.ts"
 
 export interface Dropout {
   readonly seed: number
@@ -15,40 +13,23 @@ export interface Dropout {
   readonly rate?: number
 }
 
-/** The rate at a place whose config says `configured`. */
-export const rateAt = (dropout: Dropout | undefined, configured: number): number =>
-  dropout === undefined ? 0 : dropout.rate ?? configured
-
 /**
- * Factors for `size` numbers at `place`: 0 with probability `rate`, otherwise what keeps the mean at 1.
- *
- * Each random word decides on two numbers, so the probability is `rate` to the nearest 1/65,536.
+ * Factors for a tensor of this shape at a place whose config says `configured`; `undefined` where nothing is dropped.
  */
-export const factors = (dropout: Dropout, place: string, size: number, rate: number): Float32Array => {
-  const random = Random.make(dropout.seed, `dropout ${place}`, dropout.step)
-  const threshold = Math.min(Math.round(rate * 65536), 65535)
-  const kept = 65536 / (65536 - threshold)
-  const values = new Float32Array(size)
-  for (let i = 0; i < size; i += 2) {
-    const word = random.uint32()
-    values[i] = (word & 0xffff) < threshold ? 0 : kept
-    values[i + 1] = (word >>> 16) < threshold ? 0 : kept
-  }
-  return values
-}
-
-/** Factors as a tensor of this shape. */
-export const mask = (
+export const factors = (
   tf: Tf,
-  dropout: Dropout,
+  dropout: Dropout | undefined,
   place: string,
   shape: ReadonlyArray<number>,
-  rate: number
-): Tensor =>
-  tf.tensor(factors(dropout, place, shape.reduce((size, length) => size * length, 1), rate), [...shape], "float32")
+  configured: number
+): Factors.Factors | undefined => {
+  const rate = dropout?.rate ?? configured
+  if (dropout === undefined || rate === 0) return undefined
+  return Factors.factors(tf, Random.address(dropout.seed, `dropout ${place}`, dropout.step), shape, rate)
+}
 
 /** `x` with dropout at `place`; `x` itself where nothing is dropped. */
 export const apply = (tf: Tf, x: Tensor, dropout: Dropout | undefined, place: string, configured: number): Tensor => {
-  const rate = rateAt(dropout, configured)
-  return dropout === undefined || rate === 0 ? x : tf.mul(x, mask(tf, dropout, place, x.shape, rate))
+  const found = factors(tf, dropout, place, x.shape, configured)
+  return found === undefined ? x : tf.mul(x, found.values)
 }

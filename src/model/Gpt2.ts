@@ -168,24 +168,6 @@ const attentionMask = (tf: Tf, { batch, lengths, time }: TokenBatch): Tensor => 
   return tf.tensor(values, [rows, 1, time, time], "float32")
 }
 
-/** Attention whose weights are dropped before they meet the values, from the plain operations and their gradients. */
-const attentionWithDropout = (
-  tf: Tf,
-  joint: Tensor,
-  heads: number,
-  mask: Tensor,
-  dropped: (shape: ReadonlyArray<number>) => Tensor
-): Tensor => {
-  const [batch, time, triple] = joint.shape as [number, number, number]
-  const width = triple / 3, size = width / heads
-  const parted = tf.transpose(tf.reshape(joint, [batch, time, 3 * heads, size]), [0, 2, 1, 3])
-  const [queries, keys, values] = tf.split(parted, 3, 1) as [Tensor, Tensor, Tensor]
-  const scores = tf.matMul(tf.mul(queries, 1 / Math.sqrt(size)), keys, false, true)
-  const weights = tf.softmax(tf.add(scores, mask))
-  const mixed = tf.matMul(tf.mul(weights, dropped(weights.shape)), values)
-  return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, time, width])
-}
-
 const hidden = (
   tf: Tf,
   settings: Settings,
@@ -201,7 +183,6 @@ const hidden = (
   const norm = (name: string, x: Tensor) =>
     Operations.layerNorm(tf, x, weight(`${name}.weight`) as Tensor1D, bias(name), settings.epsilon)
   const residual = (place: string, x: Tensor) => Dropout.apply(tf, x, dropout, place, settings.residualDropout)
-  const attentionRate = Dropout.rateAt(dropout, settings.attentionDropout)
   const mask = attentionMask(tf, batch)
 
   const tokens = tf.gather(matrix("wte"), tf.tensor1d(batch.inputIds, "int32"))
@@ -220,15 +201,16 @@ const hidden = (
       Operations.linear(tf, norm(`${block}.ln_1`, x), matrix(`${block}.attn.c_attn`), bias(`${block}.attn.c_attn`)),
       [batch.batch, batch.time, 3 * width]
     )
-    const attended = dropout === undefined || attentionRate === 0
-      ? Operations.selfAttention(tf, joint, heads, mask)
-      : attentionWithDropout(
+    const attended = Operations.selfAttention(tf, joint, heads, {
+      mask,
+      dropout: Dropout.factors(
         tf,
-        joint,
-        heads,
-        mask,
-        (shape) => Dropout.mask(tf, dropout, `${block}.attn`, shape, attentionRate)
+        dropout,
+        `${block}.attn`,
+        [batch.batch, heads, batch.time, batch.time],
+        settings.attentionDropout
       )
+    })
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
     const last = layer === settings.layers - 1 ? wanted : undefined
     const select = (all: Tensor): Tensor => last === undefined ? all : tf.gather(all, last)

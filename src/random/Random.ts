@@ -67,23 +67,38 @@ const hash = (text: string): number => {
 }
 
 /**
- * The random numbers for `purpose` at `step` under `seed`.
+ * Where the numbers of a seed, a purpose and a step lie: the key, and the upper
+ * two words of the counter. The lower two count blocks of four numbers.
+ */
+export interface Address {
+  readonly key: readonly [number, number]
+  readonly upper: readonly [number, number]
+}
+
+/**
+ * The address for `purpose` at `step` under `seed`.
  *
  * `seed` and `step` are integers in [0, 2^53); `purpose` is a short constant
  * such as `"dropout"`.
  */
-export const make = (seed: number, purpose: string, step = 0): Random => {
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const
-  const stepLow = step >>> 0
+export const address = (seed: number, purpose: string, step = 0): Address => ({
+  key: [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0],
   // The high bits of a step (at most 21) leave room for nothing else in a
   // counter word, so they are folded into the purpose.
-  const stream = (hash(purpose) ^ Math.imul(Math.floor(step / 2 ** 32), 0x9e3779b1)) >>> 0
+  upper: [step >>> 0, (hash(purpose) ^ Math.imul(Math.floor(step / 2 ** 32), 0x9e3779b1)) >>> 0]
+})
+
+/** The random numbers for `purpose` at `step` under `seed`, as {@link address} takes them. */
+export const make = (seed: number, purpose: string, step = 0): Random => at(address(seed, purpose, step))
+
+/** The random numbers at an address. */
+export const at = ({ key, upper }: Address): Random => {
   let block = 0
   let words: readonly [number, number, number, number] = [0, 0, 0, 0]
   let used = 4
   const uint32 = () => {
     if (used === 4) {
-      words = philox4x32([block >>> 0, Math.floor(block / 2 ** 32), stepLow, stream], key)
+      words = philox4x32([block >>> 0, Math.floor(block / 2 ** 32), ...upper], key)
       block++
       used = 0
     }

@@ -20,10 +20,22 @@ export const names = {
   attention: "AttuneAttention",
   /** `q`, `k`, `v`, `weights`, `dy`: the gradients of q, k and v. */
   attentionGradient: "AttuneAttentionGradient",
-  /** `qkv`, maybe `mask`; attribute `heads`: the result and the weights. */
+  /**
+   * `qkv`, maybe `mask`, maybe `factors` of dropout for the weights; attribute `heads`: the result and the weights, those
+   * that were dropped with their sign turned.
+   */
   selfAttention: "AttuneSelfAttention",
-  /** `qkv`, `weights`, `dy`; attribute `heads`: the gradient of qkv. */
-  selfAttentionGradient: "AttuneSelfAttentionGradient"
+  /**
+   * `qkv`, `weights`, `dy`; attributes `heads` and `kept`, which is what the weights that stayed were multiplied with, or
+   * 0 without dropout: the gradient of qkv.
+   */
+  selfAttentionGradient: "AttuneSelfAttentionGradient",
+  /**
+   * No inputs; attributes `key0`, `key1`, `step`, `stream` (unsigned words of a Philox4x32-10 generator's key and upper
+   * counter), `threshold`, `kept`, `size`: numbers `[size]`, 0 where half a word of the generator is below `threshold`,
+   * otherwise `kept`. Number i has half i mod 2 (the lower first) of word (i / 2) mod 4 of block i / 8.
+   */
+  dropoutFactors: "AttuneDropoutFactors"
 } as const
 
 export type Name = (typeof names)[keyof typeof names]

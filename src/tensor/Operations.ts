@@ -8,6 +8,7 @@
  * Tensors are `float32` unless said otherwise. Nothing is leaked: intermediates die with the call, what the backward
  * pass needs lives until the gradients are computed. Shapes that do not fit throw a `RangeError` that names them.
  */
+import type * as Dropout from "./Dropout.ts"
 import * as FusedKernels from "./FusedKernels.ts"
 import type { GradSaveFunc, Scalar, Tensor, Tensor1D, Tensor2D, Tf } from "./TensorFlow.ts"
 
@@ -182,10 +183,10 @@ export const gelu = (tf: Tf, x: Tensor): Tensor => {
 }
 
 /** Attention's weights and result, of heads that are apart already: `[..., queries, size]` and so on. */
-const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined) => {
+const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined, factors?: Tensor) => {
   const scores = tf.matMul(tf.mul(q, 1 / Math.sqrt(last(q))), k, false, true)
   const weights = tf.softmax(mask === undefined ? scores : tf.add(scores, mask))
-  return { weights, value: tf.matMul(weights, v) }
+  return { weights, value: tf.matMul(factors === undefined ? weights : tf.mul(weights, factors), v) }
 }
 
 /**
@@ -204,8 +205,10 @@ const fullMask = (tf: Tf, mask: Tensor | undefined, scores: ReadonlyArray<number
 }
 
 /** The gradients of {@link attend} with respect to `q`, `k` and `v`. */
-const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: Tensor) => {
-  const weighted = tf.mul(weights, tf.matMul(dy, v, false, true))
+const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: Tensor, factors?: Tensor) => {
+  const dropped = factors === undefined ? weights : tf.mul(weights, factors)
+  // The softmax gets the gradient of the dropped weights times the factors, and weighs it with its own result.
+  const weighted = tf.mul(dropped, tf.matMul(dy, v, false, true))
   const dScores = tf.mul(
     tf.sub(weighted, tf.mul(weights, tf.sum(weighted, -1, true))),
     1 / Math.sqrt(last(q))
@@ -213,7 +216,7 @@ const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, wei
   return [
     tf.matMul(dScores, k),
     tf.matMul(dScores, q, true, false),
-    tf.matMul(weights, dy, true, false)
+    tf.matMul(dropped, dy, true, false)
   ] as const
 }
 
@@ -270,29 +273,43 @@ export const attention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor
  *
  * @param qkv `[batch, time, 3 * width]`: queries, keys and values side by side, each with its heads side by side
  * @param heads how many heads share `width`
- * @param mask as in {@link attention}, broadcasting to `[batch, heads, time, time]`
+ * @param options.mask as in {@link attention}, broadcasting to `[batch, heads, time, time]`
+ * @param options.dropout factors `[batch, heads, time, time]` that the weights are multiplied with before they meet the
+ *   values
  * @returns `[batch, time, width]`
  */
-export const selfAttention = (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor): Tensor => {
+export const selfAttention = (
+  tf: Tf,
+  qkv: Tensor,
+  heads: number,
+  { dropout, mask }: { readonly mask?: Tensor | undefined; readonly dropout?: Dropout.Factors | undefined } = {}
+): Tensor => {
   const [batch, time, joint] = qkv.shape
   if (qkv.rank !== 3 || batch === undefined || time === undefined || joint === undefined || joint % (3 * heads) !== 0) {
     throw new RangeError(`selfAttention: qkv ${shapeOf(qkv)} is not [batch, time, 3 * width] for ${heads} heads`)
   }
   const scores = [batch, heads, time, time]
-  if (FusedKernels.has(tf, FusedKernels.names.selfAttention, [qkv, mask])) {
+  const factors = dropout?.values
+  if (factors !== undefined && factors.shape.join() !== scores.join()) {
+    throw new RangeError(`selfAttention: dropout factors ${shapeOf(factors)} are not [${scores.join(", ")}]`)
+  }
+  if (FusedKernels.has(tf, FusedKernels.names.selfAttention, [qkv, mask, factors])) {
     return differentiable(tf, [qkv], () => {
       const full = fullMask(tf, mask, scores)
       const [value, weights] = FusedKernels.runAll(
         tf,
         FusedKernels.names.selfAttention,
-        { qkv, mask: full },
+        { qkv, mask: full, factors },
         { heads }
       )
       return {
         value: value!,
         saved: [qkv, weights!],
         gradient: (dy, [qkv, weights]) => [
-          FusedKernels.run(tf, FusedKernels.names.selfAttentionGradient, { qkv, weights, dy }, { heads })
+          FusedKernels.run(tf, FusedKernels.names.selfAttentionGradient, { qkv, weights, dy }, {
+            heads,
+            kept: dropout?.kept ?? 0
+          })
         ]
       }
     })
@@ -302,14 +319,14 @@ export const selfAttention = (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor)
     const parted = tf.transpose(tf.reshape(qkv, [batch, time, 3 * heads, size]), [0, 2, 1, 3])
     const part = (index: number): Tensor => tf.slice(parted, [0, index * heads, 0, 0], [batch, heads, time, size])
     const q = part(0), k = part(1), v = part(2)
-    const { value, weights } = attend(tf, q, k, v, fullMask(tf, mask, scores))
+    const { value, weights } = attend(tf, q, k, v, fullMask(tf, mask, scores), factors)
     return {
       value: tf.reshape(tf.transpose(value, [0, 2, 1, 3]), [batch, time, width]),
-      saved: [q, k, v, weights],
+      saved: [q, k, v, weights, ...(factors === undefined ? [] : [factors])],
       gradient: (dy, saved) => {
-        const [q, k, v, weights] = saved as [Tensor, Tensor, Tensor, Tensor]
+        const [q, k, v, weights, factors] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor?]
         const dValue = tf.transpose(tf.reshape(dy, [batch, time, heads, size]), [0, 2, 1, 3])
-        const dParted = tf.concat([...attendGradient(tf, dValue, q, k, v, weights)], 1)
+        const dParted = tf.concat([...attendGradient(tf, dValue, q, k, v, weights, factors)], 1)
         return [tf.reshape(tf.transpose(dParted, [0, 2, 1, 3]), qkv.shape)]
       }
     }

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as Random from "../../src/random/Random.ts"
 import { Backend, type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tf } from "../../src/tensor/Backend.ts"
+import * as Dropout from "../../src/tensor/Dropout.ts"
 import * as Operations from "../../src/tensor/Operations.ts"
 import { assertClose, numbers, on, parity, tensor } from "./Parity.ts"
 
@@ -20,15 +22,16 @@ const plain = {
       tf.mul(x, 0.5),
       tf.add(1, tf.tanh(tf.mul(Math.sqrt(2 / Math.PI), tf.add(x, tf.mul(0.044715, tf.pow(x, 3))))))
     ),
-  attention: (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor) => {
+  attention: (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor, factors?: Tensor) => {
     const scores = tf.div(tf.matMul(q, k, false, true), Math.sqrt(q.shape.at(-1)!))
-    return tf.matMul(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), v)
+    const weights = tf.softmax(mask === undefined ? scores : tf.add(scores, mask))
+    return tf.matMul(factors === undefined ? weights : tf.mul(weights, factors), v)
   },
-  selfAttention: (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor) => {
+  selfAttention: (tf: Tf, qkv: Tensor, heads: number, mask?: Tensor, factors?: Tensor) => {
     const [batch, time, joint] = qkv.shape as [number, number, number]
     const parts = tf.unstack(tf.reshape(qkv, [batch, time, 3, heads, joint / 3 / heads]), 2)
     const [q, k, v] = parts.map((part) => tf.transpose(part, [0, 2, 1, 3])) as [Tensor, Tensor, Tensor]
-    return tf.reshape(tf.transpose(plain.attention(tf, q, k, v, mask), [0, 2, 1, 3]), [batch, time, joint / 3])
+    return tf.reshape(tf.transpose(plain.attention(tf, q, k, v, mask, factors), [0, 2, 1, 3]), [batch, time, joint / 3])
   },
   crossEntropy: (tf: Tf, logits: Tensor, labels: Tensor, weights: Tensor) => {
     const classes = logits.shape.at(-1)!
@@ -226,10 +229,24 @@ describe("selfAttention", () => {
     [extent(3), extent(12), extent(3), extent(9)],
     ([batch, time, heads, size]) =>
       equal(
-        (tf, qkv) => Operations.selfAttention(tf, qkv, heads, causal(tf, time)),
+        (tf, qkv) => Operations.selfAttention(tf, qkv, heads, { mask: causal(tf, time) }),
         (tf, qkv) => plain.selfAttention(tf, qkv, heads, causal(tf, time)),
         [[batch, time, 3 * heads * size]]
       ),
+    runs
+  )
+
+  it.effect.prop(
+    "and its gradient equal the plain composition with dropout of the weights",
+    [extent(3), extent(12), extent(3), extent(9), Schema.Literals([0.1, 0.5, 0.99])],
+    ([batch, time, heads, size, rate]) => {
+      const draw = (tf: Tf) => Dropout.factors(tf, Random.address(7, "here", time), [batch, heads, time, time], rate)
+      return equal(
+        (tf, qkv) => Operations.selfAttention(tf, qkv, heads, { mask: causal(tf, time), dropout: draw(tf) }),
+        (tf, qkv) => plain.selfAttention(tf, qkv, heads, causal(tf, time), draw(tf).values),
+        [[batch, time, 3 * heads * size]]
+      )
+    },
     runs
   )
 
@@ -239,7 +256,7 @@ describe("selfAttention", () => {
         const values = numbers(5 * 12, 1)
         values.fill(last, 4 * 12)
         const qkv = tf.tensor3d(values, [1, 5, 12])
-        return [tf.slice(Operations.selfAttention(tf, qkv, 2, causal(tf, 5)), [0, 0, 0], [1, 4, 4])]
+        return [tf.slice(Operations.selfAttention(tf, qkv, 2, { mask: causal(tf, 5) }), [0, 0, 0], [1, 4, 4])]
       }
       assert.deepStrictEqual(yield* on("wasm", compute(3)), yield* on("wasm", compute(-50)))
     }))

@@ -114,6 +114,8 @@ const attention = (library: Library) =>
       at(v, head, keys * valueSize),
       valueSize,
       maskAt(head),
+      0,
+      0,
       at(weights, head, queries * keys),
       at(out, head, queries * valueSize),
       valueSize,
@@ -151,6 +153,8 @@ const attentionGradient =
         at(dK, head, keys * size),
         at(dV, head, keys * valueSize),
         addressOf(backend, dScores),
+        0,
+        0,
         queries,
         keys,
         size,
@@ -169,8 +173,8 @@ interface Heads {
 
 /** The heads are not parted: each reads its columns out of the joint rows, and writes its columns of the result. */
 const selfAttention = (library: Library) =>
-({ attrs: { heads }, backend, inputs: { mask, qkv } }: KernelCall<
-  Inputs<"qkv"> & { readonly mask?: TensorInfo },
+({ attrs: { heads }, backend, inputs: { factors, mask, qkv } }: KernelCall<
+  Inputs<"qkv"> & { readonly mask?: TensorInfo; readonly factors?: TensorInfo },
   Heads
 >) => {
   const [batch, time, joint] = qkv.shape as [number, number, number]
@@ -178,6 +182,9 @@ const selfAttention = (library: Library) =>
   const out = float32(backend, [batch, time, width]), weights = float32(backend, [batch, heads, time, time])
   const from = addressOf(backend, qkv), to = addressOf(backend, out), weightsAt = addressOf(backend, weights)
   const maskAt = maskOf(backend, mask, [batch, heads], time, time)
+  const factorsAt = factors === undefined ? 0 : addressOf(backend, factors)
+  const dropped = factors === undefined ? undefined : float32(backend, [time, time])
+  const droppedAt = dropped === undefined ? 0 : addressOf(backend, dropped)
   for (let row = 0; row < batch; row++) {
     for (let head = 0; head < heads; head++) {
       const q = from + 4 * (row * time * joint + head * size)
@@ -190,6 +197,8 @@ const selfAttention = (library: Library) =>
         q + 8 * width,
         joint,
         maskAt(index),
+        factorsAt === 0 ? 0 : factorsAt + 4 * index * time * time,
+        droppedAt,
         weightsAt + 4 * index * time * time,
         to + 4 * (row * time * width + head * size),
         width,
@@ -202,16 +211,21 @@ const selfAttention = (library: Library) =>
       )
     }
   }
+  if (dropped !== undefined) backend.disposeData(dropped.dataId)
   return [out, weights]
 }
 
 const selfAttentionGradient = (library: Library) =>
 (
-  { attrs: { heads }, backend, inputs: { dy, qkv, weights } }: KernelCall<Inputs<"qkv" | "weights" | "dy">, Heads>
+  { attrs: { heads, kept }, backend, inputs: { dy, qkv, weights } }: KernelCall<
+    Inputs<"qkv" | "weights" | "dy">,
+    Heads & { readonly kept: number }
+  >
 ) => {
   const [batch, time, joint] = qkv.shape as [number, number, number]
   const width = joint / 3, size = width / heads
   const out = float32(backend, qkv.shape), dScores = float32(backend, [time, time])
+  const spare = kept === 0 ? undefined : float32(backend, [time, time])
   const from = addressOf(backend, qkv), to = addressOf(backend, out)
   const dyAt = addressOf(backend, dy), weightsAt = addressOf(backend, weights)
   for (let row = 0; row < batch; row++) {
@@ -231,6 +245,8 @@ const selfAttentionGradient = (library: Library) =>
         to + offset + 4 * width,
         to + offset + 8 * width,
         addressOf(backend, dScores),
+        spare === undefined ? 0 : addressOf(backend, spare),
+        kept,
         time,
         time,
         size,
@@ -241,6 +257,19 @@ const selfAttentionGradient = (library: Library) =>
     }
   }
   backend.disposeData(dScores.dataId)
+  if (spare !== undefined) backend.disposeData(spare.dataId)
+  return out
+}
+
+const dropoutFactors = (library: Library) =>
+(
+  { attrs: { key0, key1, kept, size, step, stream, threshold }, backend }: KernelCall<
+    unknown,
+    Readonly<Record<"key0" | "key1" | "step" | "stream" | "threshold" | "kept" | "size", number>>
+  >
+) => {
+  const out = float32(backend, [size])
+  library.dropoutFactors(key0, key1, step, stream, threshold, kept, addressOf(backend, out), size, library.scratch)
   return out
 }
 
@@ -254,5 +283,6 @@ export const kernels = (library: Library): Readonly<Record<string, KernelFunc>> 
   [names.attention]: attention(library) as unknown as KernelFunc,
   [names.attentionGradient]: attentionGradient(library) as unknown as KernelFunc,
   [names.selfAttention]: selfAttention(library) as unknown as KernelFunc,
+  [names.dropoutFactors]: dropoutFactors(library) as unknown as KernelFunc,
   [names.selfAttentionGradient]: selfAttentionGradient(library) as unknown as KernelFunc
 })

@@ -42,6 +42,8 @@ export interface Functions {
     v: Address,
     strideV: number,
     mask: Address,
+    factors: Address,
+    dropped: Address,
     weights: Address,
     out: Address,
     strideOut: number,
@@ -66,11 +68,24 @@ export interface Functions {
     dK: Address,
     dV: Address,
     dScores: Address,
+    spare: Address,
+    kept: number,
     queries: number,
     keys: number,
     size: number,
     valueSize: number,
     scale: number,
+    scratch: Address
+  ) => void
+  readonly dropoutFactors: (
+    key0: number,
+    key1: number,
+    step: number,
+    stream: number,
+    threshold: number,
+    kept: number,
+    out: Address,
+    count: number,
     scratch: Address
   ) => void
   readonly gelu: (x: Address, y: Address, count: number) => void

@@ -1,6 +1,7 @@
 // What the module offers. AssemblyScript, compiled by compile.ts.
 
 export { attend, attendGradient } from "./Attention"
+export { dropoutFactors } from "./Dropout"
 export { fuses } from "./Numeric"
 export { product, productScratch } from "./Product"
 export { gelu, geluGradient, layerNorm, layerNormGradient, repeatRow, sumRows } from "./Rows"

@@ -261,3 +261,49 @@ export function softmaxRowsGradient(y: usize, dy: usize, scale: f32, rows: usize
     dy += bytes
   }
 }
+
+/**
+ * Dropout of weights that are not negative: their products with `factors` go to `dropped`, and those whose factor is 0
+ * stay with their sign turned, which is all that the backward pass needs to know.
+ */
+export function dropWeights(weights: usize, factors: usize, dropped: usize, count: usize): void {
+  const bytes = count << 2, vectors = bytes & ~15
+  const zero4 = f32x4.splat(0)
+  let at: usize = 0
+  for (; at < vectors; at += 16) {
+    const weight = v128.load(weights + at), factor = v128.load(factors + at)
+    v128.store(dropped + at, f32x4.mul(weight, factor))
+    v128.store(weights + at, v128.bitselect(f32x4.neg(weight), weight, f32x4.eq(factor, zero4)))
+  }
+  for (; at < bytes; at += 4) {
+    const weight = load<f32>(weights + at), factor = load<f32>(factors + at)
+    store<f32>(dropped + at, weight * factor)
+    if (factor == 0) store<f32>(weights + at, -weight)
+  }
+}
+
+/** From what `dropWeights` left: the products go to `dropped` again, and the gradient of the products becomes theirs. */
+export function dropWeightsGradient(weights: usize, gradient: usize, dropped: usize, kept: f32, count: usize): void {
+  const bytes = count << 2, vectors = bytes & ~15
+  const zero4 = f32x4.splat(0), kept4 = f32x4.splat(kept)
+  let at: usize = 0
+  for (; at < vectors; at += 16) {
+    const weight = v128.load(weights + at)
+    const factor = v128.and(kept4, f32x4.gt(weight, zero4))
+    v128.store(dropped + at, f32x4.mul(weight, factor))
+    v128.store(gradient + at, f32x4.mul(v128.load(gradient + at), factor))
+  }
+  for (; at < bytes; at += 4) {
+    const weight = load<f32>(weights + at)
+    const factor: f32 = weight > 0 ? kept : 0
+    store<f32>(dropped + at, weight * factor)
+    store<f32>(gradient + at, load<f32>(gradient + at) * factor)
+  }
+}
+
+export function magnitudes(from: usize, to: usize, count: usize): void {
+  const bytes = count << 2, vectors = bytes & ~15
+  let at: usize = 0
+  for (; at < vectors; at += 16) v128.store(to + at, f32x4.abs(v128.load(from + at)))
+  for (; at < bytes; at += 4) store<f32>(to + at, abs<f32>(load<f32>(from + at)))
+}
