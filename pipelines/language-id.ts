@@ -1,7 +1,8 @@
 /**
  * The main job: which language is a name in? Fine-tunes a small pre-trained
  * model on two dozen labelled names a language, searches the hyperparameters
- * that matter, and opens the test split once, for the model it selected.
+ * that matter, trains what it selected with other seeds too, and opens the test
+ * split once, for the model it selected.
  *
  *     npx attune run pipelines/language-id.ts
  */
@@ -44,7 +45,7 @@ const base = LoadModel({ files: Source.folder(new URL("../data/base/", import.me
 const train = Node.at(names, "train")
 const validation = Node.at(names, "validation")
 
-/** Fine-tunes from a model and evaluates on validation data. */
+/** Fine-tunes from a model, up to each budget in turn, and evaluates on validation data. */
 const trial = (model: typeof base, params: Params, budgets: ReadonlyArray<number>, seed: number) => {
   const tuned = fineTuneThrough({ model, train }, { ...params, schedule: "cosine", seed }, budgets)
   return Node.all({
@@ -67,9 +68,10 @@ const Summarize = Stage.make("summarize", {
     trials: Schema.Array(Trial),
     spent: Schema.Finite,
     fullCost: Schema.Finite,
-    selected: Evaluation,
-    defaults: Evaluation,
-    scratch: Evaluation,
+    /** One for each seed; the first is that of the study. */
+    selected: Schema.NonEmptyArray(Evaluation),
+    defaults: Schema.NonEmptyArray(Evaluation),
+    scratch: Schema.NonEmptyArray(Evaluation),
     test: Evaluation
   },
   params: {},
@@ -80,15 +82,29 @@ const Summarize = Stage.make("summarize", {
         Artifact.readTable(Prediction, evaluation.predictions),
         (rows) => rows.map((row) => Number(row.correct))
       )
-    const chosen = yield* correct(selected)
+    /** How often each example was classified correctly, over the seeds. */
+    const perExample = Effect.fnUntraced(function*(evaluations: ReadonlyArray<Evaluation>) {
+      const seeds = yield* Effect.forEach(evaluations, correct)
+      return seeds[0]!.map((_, example) => seeds.reduce((sum, seed) => sum + seed[example]!, 0) / seeds.length)
+    })
+    const mean = (values: ReadonlyArray<number>) => values.reduce((sum, value) => sum + value, 0) / values.length
+    const chosen = yield* perExample(selected)
     const percent = (value: number) => `${(100 * value).toFixed(1)} %`
     const range = ({ lower, upper }: Bootstrap.Interval) => `${percent(lower)} to ${percent(upper)}`
-    const comparison = Effect.fnUntraced(function*(name: string, other: Evaluation) {
-      const gain = Bootstrap.pairedMeanDifference(chosen, yield* correct(other), { seed: 0 })
-      const points = (value: number) => `${value < 0 ? "-" : "+"}${Math.abs(100 * value).toFixed(1)}`
-      return `  ${name.padEnd(34)}${percent(other.accuracy).padStart(8)}${other.f1Macro.toFixed(3).padStart(10)}${
-        other.loss.toFixed(3).padStart(8)
-      }   selected is ${points(gain.estimate)} points (95 %: ${points(gain.lower)} to ${points(gain.upper)})`
+    const points = (value: number) => `${value < 0 ? "-" : "+"}${Math.abs(100 * value).toFixed(1)}`
+    const evaluated = (name: string, all: ReadonlyArray<Evaluation>) => {
+      const accuracies = all.map(({ accuracy }) => accuracy)
+      return `  ${name.padEnd(30)}${percent(mean(accuracies)).padStart(8)}${
+        `${percent(Math.min(...accuracies))} to ${percent(Math.max(...accuracies))}`.padStart(19)
+      }${mean(all.map(({ f1Macro }) => f1Macro)).toFixed(3).padStart(10)}${
+        mean(all.map(({ loss }) => loss)).toFixed(3).padStart(8)
+      }`
+    }
+    const against = Effect.fnUntraced(function*(name: string, others: ReadonlyArray<Evaluation>) {
+      const gain = Bootstrap.pairedMeanDifference(chosen, yield* perExample(others), { seed: 0 })
+      return `  ${name.padEnd(30)}${points(gain.estimate)} points (95 % interval ${points(gain.lower)} to ${
+        points(gain.upper)
+      })`
     })
     const row = ({ budget, params, status, trial, value }: typeof Trial.Type) =>
       `${String(trial).padStart(7)}  ${status.padEnd(10)}${String(budget).padStart(6)}  ${
@@ -101,20 +117,25 @@ const Summarize = Stage.make("summarize", {
     const best = trials.toSorted((a, b) => b.budget - a.budget || (b.value ?? -1) - (a.value ?? -1))
     const interval = Bootstrap.mean(yield* correct(test), { seed: 0 })
     return [
-      `Which language is this name in? ${selected.labels.length} languages, ${trials.length} trials.`,
+      `Which language is this name in? ${selected[0].labels.length} languages, ${trials.length} trials.`,
       "",
       "  trial  status    epochs  accuracy  learning  batch  epochs  weight  warm-up  dropout",
       "                           (valid.)      rate   size    in all   decay   ratio",
       ...best.slice(0, 10).map(row),
       "",
-      `On the ${selected.examples} validation names (chance: ${percent(1 / selected.labels.length)}):`,
+      `On the ${selected[0].examples} validation names (chance: ${
+        percent(1 / selected[0].labels.length)
+      }), each trained ${selected.length === 1 ? "once" : `with ${selected.length} seeds`}:`,
       "",
-      `  ${"".padEnd(34)}accuracy  macro-F1    loss`,
-      `  ${"selected hyperparameters".padEnd(34)}${percent(selected.accuracy).padStart(8)}${
-        selected.f1Macro.toFixed(3).padStart(10)
-      }${selected.loss.toFixed(3).padStart(8)}`,
-      yield* comparison("default hyperparameters", defaults),
-      yield* comparison("selected, trained from scratch", scratch),
+      `  ${"".padEnd(30)}accuracy   lowest, highest  macro-F1    loss`,
+      evaluated("selected hyperparameters", selected),
+      evaluated("default hyperparameters", defaults),
+      evaluated("selected, trained from scratch", scratch),
+      "",
+      "What was gained, on the same names:",
+      "",
+      yield* against("by tuning, over the defaults", defaults),
+      yield* against("by pre-training, over scratch", scratch),
       "",
       `On the ${test.examples} test names, opened once for the selected model:`,
       `  accuracy ${percent(test.accuracy)} (95 % interval ${range(interval)}), macro-F1 ${
@@ -128,10 +149,12 @@ const Summarize = Stage.make("summarize", {
 
 export default Pipeline.make({
   settings: {
-    trials: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 27),
-    seed: Stage.withDefault(Schema.Int, 0)
+    trials: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 54),
+    seed: Stage.withDefault(Schema.Int, 0),
+    /** With how many seeds the results that are compared in the end are trained. */
+    repeats: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 3)
   },
-  node: ({ seed, trials }) => {
+  node: ({ repeats, seed, trials }) => {
     const study = Study.make("language-id", {
       space,
       scheduler: SuccessiveHalving.make({ budgets: rungs }),
@@ -141,19 +164,25 @@ export default Pipeline.make({
       trial: (params, { budgets }) => trial(base, params, budgets, seed)
     })
     const best = Node.at(study, "best")
-    const defaults = trial(base, Space.defaults(space), rungs, seed)
-    const scratch = Node.bind("from scratch", Node.at(best, "params"), {
+    /** One evaluation for each seed. */
+    const overSeeds = <E, R>(evaluation: (seed: number) => Node.Node<Evaluation, E, R>) =>
+      Node.all([evaluation(seed), ...Array.from({ length: repeats - 1 }, (_, i) => evaluation(seed + i + 1))])
+    const tuned = (params: Params) => overSeeds((seed) => Node.at(trial(base, params, rungs, seed), "evaluation"))
+    const untrained = (seed: number) => InitializeModel({ like: base }, { seed })
+    const bestParams = Node.at(best, "params")
+    const selected = Node.bind("selected", bestParams, { example: Space.defaults(space), node: tuned })
+    const scratch = Node.bind("from scratch", bestParams, {
       example: Space.defaults(space),
-      node: (params) => trial(InitializeModel({ like: base }, { seed }), params, rungs, seed)
+      node: (params) => overSeeds((seed) => Node.at(trial(untrained(seed), params, rungs, seed), "evaluation"))
     })
     const test = OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(study, "selection") })
     return Summarize({
       trials: Node.at(study, "trials"),
       spent: Node.at(study, "spent"),
       fullCost: Node.at(study, "fullCost"),
-      selected: Node.at(best, "output", "evaluation"),
-      defaults: Node.at(defaults, "evaluation"),
-      scratch: Node.at(scratch, "evaluation"),
+      selected,
+      defaults: tuned(Space.defaults(space)),
+      scratch,
       test: Evaluate({ model: Node.at(best, "output", "model"), split: test })
     })
   }
