@@ -30,6 +30,11 @@ export interface Started {
   readonly version: string
   /** What this process could compute on, the one that it computes on first. */
   readonly devices: readonly [Device, ...ReadonlyArray<Device>]
+  /**
+   * How many bytes of tensors it can hold, where that is known and the same wherever `version` is: what is refused for
+   * want of them is remembered as the result of a stage.
+   */
+  readonly memoryLimit?: number
 }
 
 export interface Driver<Name extends string = string> {

@@ -35,7 +35,14 @@ export const names = {
    * counter), `threshold`, `kept`, `size`: numbers `[size]`, 0 where half a word of the generator is below `threshold`,
    * otherwise `kept`. Number i has half i mod 2 (the lower first) of word (i / 2) mod 4 of block i / 8.
    */
-  dropoutFactors: "AttuneDropoutFactors"
+  dropoutFactors: "AttuneDropoutFactors",
+  /**
+   * `x`, `labels` (`int32 [rows]`), `weights` `[rows]`: the rows' cross-entropies times their weights, and the logarithms
+   * of the rows' sums of exponentials.
+   */
+  crossEntropy: "AttuneCrossEntropy",
+  /** `x`, `labels`, `weights`, `logSums`, `dy` (a scalar): the gradient of x. */
+  crossEntropyGradient: "AttuneCrossEntropyGradient"
 } as const
 
 export type Name = (typeof names)[keyof typeof names]

@@ -15,6 +15,8 @@ type Attributes = Readonly<Record<string, unknown>>
 interface Gradient {
   readonly inputs?: ReadonlyArray<string>
   readonly output?: boolean
+  /** Of what is saved it reads no number, only shapes. */
+  readonly shapesOnly?: boolean
   readonly of: (
     tf: Tf,
     dy: Tensor,
@@ -32,8 +34,10 @@ const collapse = (tf: Tf, gradient: Tensor, shape: ReadonlyArray<number>): Tenso
 /** A function of two arguments that broadcast, from its two partial derivatives times `dy`. */
 const binary = (
   left: (tf: Tf, dy: Tensor, a: Tensor, b: Tensor) => Tensor,
-  right: (tf: Tf, dy: Tensor, a: Tensor, b: Tensor) => Tensor
+  right: (tf: Tf, dy: Tensor, a: Tensor, b: Tensor) => Tensor,
+  options: Pick<Gradient, "shapesOnly"> = {}
 ): Gradient => ({
+  ...options,
   inputs: ["a", "b"],
   of: (tf, dy, [a, b]) => ({
     a: () => collapse(tf, left(tf, dy, a!, b!), a!.shape),
@@ -56,12 +60,13 @@ const unaryByValue = (derivative: (tf: Tf, dy: Tensor, y: Tensor) => Tensor): Gr
 /** Constant almost everywhere. */
 const flat = (...inputs: ReadonlyArray<string>): Gradient => ({
   inputs,
+  shapesOnly: true,
   of: (tf, _dy, saved) => Object.fromEntries(inputs.map((name, at) => [name, () => tf.zeros(saved[at]!.shape)]))
 })
 
 const elementwise: Readonly<Record<string, Gradient>> = {
-  Add: binary((_, dy) => dy, (_, dy) => dy),
-  Sub: binary((_, dy) => dy, (tf, dy) => tf.neg(dy)),
+  Add: binary((_, dy) => dy, (_, dy) => dy, { shapesOnly: true }),
+  Sub: binary((_, dy) => dy, (tf, dy) => tf.neg(dy), { shapesOnly: true }),
   Multiply: binary((tf, dy, _, b) => tf.mul(dy, b), (tf, dy, a) => tf.mul(dy, a)),
   RealDiv: binary(
     (tf, dy, _, b) => tf.div(dy, b),
@@ -169,12 +174,14 @@ const extreme: Gradient = {
 const reductions: Readonly<Record<string, Gradient>> = {
   Sum: {
     inputs: ["x"],
+    shapesOnly: true,
     of: (tf, dy, [x], { axis }) => ({
       x: () => repeat(tf, expand(tf, dy, x!, axesOf(x!, axis)), x!.shape)
     })
   },
   Mean: {
     inputs: ["x"],
+    shapesOnly: true,
     of: (tf, dy, [x], { axis }) => ({
       x: () => {
         const count = axesOf(x!, axis).reduce((product, at) => product * x!.shape[at]!, 1)
@@ -199,6 +206,7 @@ const reductions: Readonly<Record<string, Gradient>> = {
     })
   },
   AddN: {
+    shapesOnly: true,
     // Its inputs are a list, and so are its gradients; how many there are only the saved ones tell.
     of: (tf, dy, saved) => Object.fromEntries(saved.map((_, at) => [at, () => tf.clone(dy)]))
   },
@@ -226,8 +234,8 @@ const reductions: Readonly<Record<string, Gradient>> = {
 }
 
 const movements: Readonly<Record<string, Gradient>> = {
-  Reshape: { inputs: ["x"], of: (tf, dy, [x]) => ({ x: () => tf.reshape(dy, x!.shape) }) },
-  ExpandDims: { inputs: ["input"], of: (tf, dy, [x]) => ({ input: () => tf.reshape(dy, x!.shape) }) },
+  Reshape: { inputs: ["x"], shapesOnly: true, of: (tf, dy, [x]) => ({ x: () => tf.reshape(dy, x!.shape) }) },
+  ExpandDims: { inputs: ["input"], shapesOnly: true, of: (tf, dy, [x]) => ({ input: () => tf.reshape(dy, x!.shape) }) },
   Transpose: {
     of: (tf, dy, _, { perm }) => ({
       x: () => {
@@ -237,9 +245,10 @@ const movements: Readonly<Record<string, Gradient>> = {
       }
     })
   },
-  BroadcastTo: { inputs: ["x"], of: (tf, dy, [x]) => ({ x: () => collapse(tf, dy, x!.shape) }) },
+  BroadcastTo: { inputs: ["x"], shapesOnly: true, of: (tf, dy, [x]) => ({ x: () => collapse(tf, dy, x!.shape) }) },
   Tile: {
     inputs: ["x"],
+    shapesOnly: true,
     of: (tf, dy, [x], { reps }) => ({
       x: () => {
         // Each axis apart into repetitions and extent, then the repetitions added up.
@@ -250,6 +259,7 @@ const movements: Readonly<Record<string, Gradient>> = {
   },
   Slice: {
     inputs: ["x"],
+    shapesOnly: true,
     of: (tf, dy, [x], { begin, size }) => ({
       x: () => {
         const [from = [], extent = []] = tf.slice_util.parseSliceParams(
@@ -263,12 +273,14 @@ const movements: Readonly<Record<string, Gradient>> = {
   },
   PadV2: {
     inputs: ["x"],
+    shapesOnly: true,
     of: (tf, dy, [x], { paddings }) => ({
       x: () => tf.slice(dy, (paddings as Array<[number, number]>).map(([before]) => before), x!.shape)
     })
   },
   Reverse: { of: (tf, dy, _, { dims }) => ({ x: () => tf.reverse(dy, dims as Array<number>) }) },
   Concat: {
+    shapesOnly: true,
     of: (tf, dy, saved, { axis }) => {
       const at = axesOf(dy, axis)[0]!
       const parts = tf.split(dy, saved.map((part) => part.shape[at]!), at)
@@ -279,6 +291,7 @@ const movements: Readonly<Record<string, Gradient>> = {
     of: (tf, dy, _, { axis }) => ({ x: () => tf.concat(dy as unknown as Array<Tensor>, axis as number) })
   },
   Pack: {
+    shapesOnly: true,
     of: (tf, dy, _, { axis }) =>
       Object.fromEntries(tf.unstack(dy, axis as number).map((part, index) => [index, () => part]))
   },
@@ -319,15 +332,24 @@ const movements: Readonly<Record<string, Gradient>> = {
       }
     })
   },
-  OneHot: { inputs: ["indices"], of: (tf, _dy, [indices]) => ({ indices: () => tf.zeros(indices!.shape) }) }
+  OneHot: {
+    inputs: ["indices"],
+    shapesOnly: true,
+    of: (tf, _dy, [indices]) => ({ indices: () => tf.zeros(indices!.shape) })
+  }
 }
 
 /** Operations whose inputs are a list: all of them are saved. */
 const listInputs = new Set(["AddN", "Concat", "Pack"])
 
+const gradients: Readonly<Record<string, Gradient>> = { ...elementwise, ...reductions, ...movements }
+
+/** Whether the gradient of a kernel reads only the shapes of what was saved for it, so that the numbers need not stay. */
+export const needsShapesOnly = (kernelName: string): boolean => gradients[kernelName]?.shapesOnly === true
+
 /** Registers every gradient of the list, replacing what stood there: one set of gradients for every backend. */
 export const register = (tf: Tf): void => {
-  for (const [kernelName, gradient] of Object.entries({ ...elementwise, ...reductions, ...movements })) {
+  for (const [kernelName, gradient] of Object.entries(gradients)) {
     const config: GradConfig = {
       kernelName,
       ...(listInputs.has(kernelName) ? { saveAllInputs: true } : { inputsToSave: [...(gradient.inputs ?? [])] }),

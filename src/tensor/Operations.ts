@@ -355,6 +355,20 @@ export const crossEntropy = (tf: Tf, logits: Tensor, labels: Tensor, weights: Te
         shapeOf(weights)
     )
   }
+  if (FusedKernels.has(tf, FusedKernels.names.crossEntropy, [logits, weights])) {
+    return differentiable(tf, [logits], () => {
+      const inputs = { x: rows(tf, logits), labels, weights }
+      const [losses, logSums] = FusedKernels.runAll(tf, FusedKernels.names.crossEntropy, inputs)
+      return {
+        value: tf.sum(losses!),
+        saved: [inputs.x, labels, weights, logSums!],
+        gradient: (dy, [x, labels, weights, logSums]) => {
+          const dx = FusedKernels.run(tf, FusedKernels.names.crossEntropyGradient, { x, labels, weights, logSums, dy })
+          return [tf.reshape(dx, logits.shape)]
+        }
+      }
+    }) as Scalar
+  }
   return differentiable(tf, [logits], () => {
     const flat = rows(tf, logits)
     const targets: Tensor1D = tf.add(

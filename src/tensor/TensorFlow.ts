@@ -37,22 +37,26 @@ export const loadPackage = <A>(specifier: string): A => require(specifier) as A
 /** The path of a file of a package that comes with us. */
 export const resolvePackage = (specifier: string): string => require.resolve(specifier)
 
+/** The path of a file of an optional package: beside us, or else in the project in the current folder. */
+export const resolveOptionalPackage = (specifier: string): string | undefined => {
+  const fromProject = createRequire(pathToFileURL(`${process.cwd()}/package.json`))
+  for (const attempt of [require, fromProject]) {
+    try {
+      return attempt.resolve(specifier)
+    } catch {
+      continue
+    }
+  }
+  return undefined
+}
+
 /**
  * Loads an optional package: from beside us, or else from the project in the current folder. `undefined` when neither
  * has it; throws what the package throws when it is there and does not load.
  */
 export const loadOptionalPackage = <A>(specifier: string): A | undefined => {
-  const fromProject = createRequire(pathToFileURL(`${process.cwd()}/package.json`))
-  for (const attempt of [require, fromProject]) {
-    let path: string
-    try {
-      path = attempt.resolve(specifier)
-    } catch {
-      continue
-    }
-    return attempt(path) as A
-  }
-  return undefined
+  const path = resolveOptionalPackage(specifier)
+  return path === undefined ? undefined : require(path) as A
 }
 
 let loaded: Tf | undefined

@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Backend from "../../src/tensor/Backend.ts"
 
 const total = Effect.gen(function*() {
@@ -15,6 +19,58 @@ const inProcess = (code: string): string =>
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"]
   })
+
+const optional = [
+  "webgpu",
+  "@tensorflow/tfjs-backend-webgpu",
+  "@tensorflow/tfjs-node",
+  "@tensorflow/tfjs-node-gpu"
+]
+
+/**
+ * What is said of starting a backend, and then `wasm`, by a copy of the sources in a project that has no packages but the
+ * ones that it needs and those given.
+ */
+const inProject = (packages: ReadonlyArray<string>, backend: Backend.Name) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "attune-backend-")))),
+    (root) =>
+      Effect.sync(() => {
+        const repository = fileURLToPath(new URL("../..", import.meta.url))
+        for (const folder of ["tensor", "random"]) {
+          fs.cpSync(path.join(repository, "src", folder), path.join(root, "src", folder), { recursive: true })
+        }
+        fs.writeFileSync(path.join(root, "package.json"), JSON.stringify({ type: "module" }))
+        for (const name of ["effect", "@tensorflow/tfjs-core", ...packages]) {
+          const link = path.join(root, "node_modules", name)
+          fs.mkdirSync(path.dirname(link), { recursive: true })
+          fs.symlinkSync(fs.realpathSync(path.join(repository, "node_modules", name)), link)
+        }
+        // Whatever lies in a folder above is out of sight behind a package of its name that has nothing to import.
+        for (const name of optional.filter((name) => !packages.includes(name))) {
+          const folder = path.join(root, "node_modules", name)
+          fs.mkdirSync(folder, { recursive: true })
+          fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name, exports: {} }))
+        }
+        const code = `
+          import { Effect } from "effect"
+          import { Backend } from "./src/tensor/Backend.ts"
+          const total = (name) => Effect.runPromise(
+            Backend.use(({ tf }) => Effect.promise(() => tf.sum(tf.tensor1d([1, 2, 3])).data())).pipe(
+              Effect.provide(Backend.layer(name)),
+              Effect.match({
+                onFailure: (error) => error._tag + " " + error.message,
+                onSuccess: ([sum]) => name + " computes " + sum
+              })
+            )
+          )
+          process.stdout.write(JSON.stringify([await total("${backend}"), await total("wasm")]))`
+        return JSON.parse(
+          execFileSync(process.execPath, ["--input-type=module", "--eval", code], { cwd: root, encoding: "utf8" })
+        ) as ReadonlyArray<string>
+      }),
+    (root) => Effect.sync(() => fs.rmSync(root, { recursive: true, force: true }))
+  )
 
 describe("Backend", () => {
   it.effect.each(["wasm", "cpu"] as const)(
@@ -39,27 +95,22 @@ describe("Backend", () => {
 
   it.effect.each(
     [
-      ["webgpu", "webgpu", "@tensorflow/tfjs-backend-webgpu"],
-      ["tensorflow", "@tensorflow/tfjs-node", "@tensorflow/tfjs-node-gpu"]
+      ["webgpu", [], /the package \S+ is not installed.*npm install webgpu @tensorflow\/tfjs-backend-webgpu/],
+      ["webgpu", ["webgpu"], /the package @tensorflow\/tfjs-backend-webgpu is not installed/],
+      ["webgpu", ["@tensorflow/tfjs-backend-webgpu"], /the package webgpu is not installed/],
+      ["tensorflow", [], /neither .* is installed.*doctor --explain tensorflow/]
     ] as const
-  )("fails where %s is not installed, and says what to install", ([name, ...packages]) =>
-    Effect.gen(function*() {
-      const installed = packages.some((specifier) => {
-        try {
-          return import.meta.resolve(specifier) !== undefined
-        } catch {
-          return false
-        }
+  )(
+    "fails where %s has not all its packages, and says how to get them",
+    ([name, installed, reason]) =>
+      Effect.gen(function*() {
+        const [error, after] = yield* inProject(["@tensorflow/tfjs-backend-wasm", ...installed], name)
+        assert.match(error!, new RegExp(`^BackendUnavailable .*"${name}" cannot start`))
+        assert.match(error!, reason)
+        // Nothing was started in its place.
+        assert.strictEqual(after, "wasm computes 6")
       })
-      if (installed) return
-      const error = yield* Effect.flip(Effect.provide(total, Backend.Backend.layer(name)))
-      assert.strictEqual(error._tag, "BackendUnavailable")
-      assert.strictEqual(error.backend, name)
-      assert.match(error.message, name === "webgpu" ? /is not installed/ : /neither .* is installed/)
-      for (const specifier of packages) assert.include(error.message, specifier)
-      // Nothing was started in its place.
-      assert.strictEqual(yield* Effect.provide(total, Backend.Backend.layer("wasm")), 6)
-    }))
+  )
 
   it.effect("knows its names and lists them for one that it does not know", () =>
     Effect.gen(function*() {

@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect"
 import * as Random from "../../src/random/Random.ts"
 import type { Tf } from "../../src/tensor/Backend.ts"
 import * as Dropout from "../../src/tensor/Dropout.ts"
-import { on } from "./Parity.ts"
+import { everywhere, on } from "./Parity.ts"
 
 const drawn = (seed: number, step: number, purpose: string, shape: ReadonlyArray<number>, rate: number) => (tf: Tf) => [
   Dropout.factors(tf, Random.address(seed, purpose, step), shape, rate).values
@@ -19,7 +19,8 @@ describe("factors", () => {
   ) =>
     Effect.gen(function*() {
       const compute = drawn(seed, step, "here", [size], rate)
-      assert.deepStrictEqual(yield* on("wasm", compute), yield* on("cpu", compute))
+      const onCpu = yield* on("cpu", compute)
+      for (const name of everywhere) assert.deepStrictEqual(yield* on(name, compute), onCpu, name)
     }), { arbitrary: { runs: 60 } })
 
   for (const rate of [0.1, 0.5, 0.9]) {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Tensor, Tf } from "../../src/tensor/Backend.ts"
-import { assertClose, numbers, on, sizeOf } from "./Parity.ts"
+import { assertClose, everywhere, numbers, on, sizeOf, toleranceOf } from "./Parity.ts"
 
 interface Case {
   readonly shapes: ReadonlyArray<ReadonlyArray<number>>
@@ -115,7 +115,9 @@ describe("Gradients", () => {
         const gradients = (tf: Tf) =>
           tf.grads((...xs: Array<Tensor>) => weigh(tf, one.f(tf, ...xs)))(upload(tf, () => 0))
         const onCpu = yield* on("cpu", gradients)
-        assertClose(yield* on("wasm", gradients), onCpu, 1e-5, name)
+        for (const backend of everywhere) {
+          assertClose(yield* on(backend, gradients), onCpu, toleranceOf(backend), `${name} on ${backend}`)
+        }
 
         // Central differences on the reference, one element at a time.
         const h = 1 / 128
@@ -138,20 +140,23 @@ describe("Gradients", () => {
       }))
   }
 
-  it.effect("are zero through what is constant almost everywhere", () =>
-    Effect.gen(function*() {
-      for (const f of ["ceil", "floor", "round", "sign", "step", "onesLike", "zerosLike"] as const) {
-        const [gradient] = yield* on("wasm", (tf) => [tf.grad((x) => tf[f](x))(tf.tensor1d([-0.3, 0.7]))])
-        assert.deepStrictEqual(gradient!.values.map(Math.abs), [0, 0], f)
-      }
-    }))
+  it.effect.each(everywhere)(
+    "are zero through what is constant almost everywhere, on %s",
+    (name) =>
+      Effect.gen(function*() {
+        for (const f of ["ceil", "floor", "round", "sign", "step", "onesLike", "zerosLike"] as const) {
+          const [gradient] = yield* on(name, (tf) => [tf.grad((x) => tf[f](x))(tf.tensor1d([-0.3, 0.7]))])
+          assert.deepStrictEqual(gradient!.values.map(Math.abs), [0, 0], f)
+        }
+      })
+  )
 
   it.effect("give rows whose segment lies outside the range nothing", () =>
     Effect.gen(function*() {
       const compute = (tf: Tf) => [
         tf.grad((x) => tf.unsortedSegmentSum(x as any, tf.tensor1d([0, -1, 5, 1], "int32"), 2))(tf.ones([4, 2]))
       ]
-      for (const backend of ["cpu", "wasm"] as const) {
+      for (const backend of ["cpu", ...everywhere] as const) {
         const [gradient] = yield* on(backend, compute)
         assert.deepStrictEqual(gradient!.values, [1, 1, 0, 0, 0, 0, 1, 1])
       }

@@ -4,7 +4,7 @@ import * as Random from "../../src/random/Random.ts"
 import { Backend, type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tf } from "../../src/tensor/Backend.ts"
 import * as Dropout from "../../src/tensor/Dropout.ts"
 import * as Operations from "../../src/tensor/Operations.ts"
-import { assertClose, numbers, on, parity, tensor } from "./Parity.ts"
+import { assertClose, everywhere, numbers, on, parity, tensor, toleranceOf } from "./Parity.ts"
 
 /** The same operations as plain compositions, differentiated operation by operation. */
 const plain = {
@@ -56,7 +56,7 @@ const valueAndGradients = (
   return [value, ...gradients]
 }
 
-/** Ours on wasm and on the reference against the plain composition on the reference; wasm twice to the bit. */
+/** Ours on every backend against the plain composition on the reference; every exact backend twice to the bit. */
 const equal = Effect.fnUntraced(function*(
   ours: (tf: Tf, ...inputs: Array<any>) => Tensor,
   composed: (tf: Tf, ...inputs: Array<any>) => Tensor,
@@ -65,7 +65,9 @@ const equal = Effect.fnUntraced(function*(
   const expected = yield* on("cpu", valueAndGradients(composed, shapes))
   yield* parity(valueAndGradients(ours, shapes))
   assertClose(yield* on("cpu", valueAndGradients(ours, shapes)), expected)
-  assertClose(yield* on("wasm", valueAndGradients(ours, shapes)), expected)
+  for (const name of everywhere) {
+    assertClose(yield* on(name, valueAndGradients(ours, shapes)), expected, toleranceOf(name), `on ${name}`)
+  }
 })
 
 const extent = (maximum: number, minimum = 1) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -90,10 +92,10 @@ describe("linear", () => {
     runs
   )
 
-  it.effect("takes an empty batch", () =>
+  it.effect.each(everywhere)("takes an empty batch on %s", (name) =>
     Effect.gen(function*() {
       const [value, dx, dWeight, dBias] = yield* on(
-        "wasm",
+        name,
         valueAndGradients(Operations.linear, [[0, 3], [3, 2], [2]])
       )
       assert.deepStrictEqual([value!.shape, dx!.shape], [[0, 2], [0, 3]])
@@ -126,9 +128,9 @@ describe("layerNorm", () => {
     runs
   )
 
-  it.effect("brings rows to mean 0 and variance 1", () =>
+  it.effect.each(everywhere)("brings rows to mean 0 and variance 1 on %s", (name) =>
     Effect.gen(function*() {
-      const [value] = yield* on("wasm", (tf) => [
+      const [value] = yield* on(name, (tf) => [
         Operations.layerNorm(
           tf,
           tf.add(tf.mul(tensor(tf, [1, 64]), 300), 1000),
@@ -157,16 +159,19 @@ describe("gelu", () => {
     runs
   )
 
-  it.effect("goes to 0 and to x far out, with finite gradients", () =>
-    Effect.gen(function*() {
-      const far = [-1e4, -30, 0, 30, 1e4]
-      const [value, gradient] = yield* on("wasm", (tf) => {
-        const x = tf.tensor1d(far)
-        return [Operations.gelu(tf, x), tf.grad((x) => Operations.gelu(tf, x))(x)]
+  it.effect.each(everywhere)(
+    "goes to 0 and to x far out, with finite gradients, on %s",
+    (name) =>
+      Effect.gen(function*() {
+        const far = [-1e4, -30, 0, 30, 1e4]
+        const [value, gradient] = yield* on(name, (tf) => {
+          const x = tf.tensor1d(far)
+          return [Operations.gelu(tf, x), tf.grad((x) => Operations.gelu(tf, x))(x)]
+        })
+        for (const [at, limit] of [0, 0, 0, 30, 1e4].entries()) assert.closeTo(value!.values[at]!, limit, 1e-20)
+        for (const [at, limit] of [0, 0, 0.5, 1, 1].entries()) assert.closeTo(gradient!.values[at]!, limit, 1e-20)
       })
-      for (const [at, limit] of [0, 0, 0, 30, 1e4].entries()) assert.closeTo(value!.values[at]!, limit, 1e-20)
-      for (const [at, limit] of [0, 0, 0.5, 1, 1].entries()) assert.closeTo(gradient!.values[at]!, limit, 1e-20)
-    }))
+  )
 })
 
 describe("attention", () => {
@@ -250,16 +255,19 @@ describe("selfAttention", () => {
     runs
   )
 
-  it.effect("is not moved by what comes later, under a causal mask", () =>
-    Effect.gen(function*() {
-      const compute = (last: number) => (tf: Tf) => {
-        const values = numbers(5 * 12, 1)
-        values.fill(last, 4 * 12)
-        const qkv = tf.tensor3d(values, [1, 5, 12])
-        return [tf.slice(Operations.selfAttention(tf, qkv, 2, { mask: causal(tf, 5) }), [0, 0, 0], [1, 4, 4])]
-      }
-      assert.deepStrictEqual(yield* on("wasm", compute(3)), yield* on("wasm", compute(-50)))
-    }))
+  it.effect.each(everywhere)(
+    "is not moved by what comes later, under a causal mask, on %s",
+    (name) =>
+      Effect.gen(function*() {
+        const compute = (last: number) => (tf: Tf) => {
+          const values = numbers(5 * 12, 1)
+          values.fill(last, 4 * 12)
+          const qkv = tf.tensor3d(values, [1, 5, 12])
+          return [tf.slice(Operations.selfAttention(tf, qkv, 2, { mask: causal(tf, 5) }), [0, 0, 0], [1, 4, 4])]
+        }
+        assert.deepStrictEqual(yield* on(name, compute(3)), yield* on(name, compute(-50)))
+      })
+  )
 })
 
 describe("crossEntropy", () => {
@@ -290,7 +298,7 @@ describe("crossEntropy", () => {
     runs
   )
 
-  it.effect("stays finite for logits far apart", () =>
+  it.effect.each(everywhere)("stays finite for logits far apart on %s", (name) =>
     Effect.gen(function*() {
       const compute = (tf: Tf) => {
         const loss = (logits: Tensor): Scalar =>
@@ -298,7 +306,7 @@ describe("crossEntropy", () => {
         const logits = tf.tensor2d([[1000, -1000], [1000, -1000]])
         return [loss(logits), tf.grad(loss)(logits)]
       }
-      const [value, gradient] = yield* on("wasm", compute)
+      const [value, gradient] = yield* on(name, compute)
       assert.deepStrictEqual(value!.values, [2000])
       assert.deepStrictEqual(gradient!.values.map((x) => x + 0), [1, -1, 0, 0])
     }))
@@ -313,9 +321,17 @@ describe("crossEntropy", () => {
       )
     ]))
 
-  it.effect("refuses labels that are not indices", () =>
+  it.effect("refuses labels that are not indices, or of no class", () =>
     Effect.gen(function*() {
       const { tf } = yield* Backend
+      for (const label of [-1, 3]) {
+        tf.tidy(() =>
+          assert.throws(
+            () => Operations.crossEntropy(tf, tf.ones([2, 3]), tf.tensor1d([0, label], "int32"), tf.ones([2])),
+            `there is no class ${label} among 3`
+          )
+        )
+      }
       tf.tidy(() =>
         assert.throws(
           () => Operations.crossEntropy(tf, tf.ones([2, 3]), tf.ones([2]), tf.ones([2])),

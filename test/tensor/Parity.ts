@@ -1,5 +1,5 @@
-/** Runs a computation on a backend, watching for leaks, and compares what two backends found. */
-import { assert } from "@effect/vitest"
+/** Runs a computation on every backend that is there, watching for leaks, and compares what they found. */
+import { assert, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Backend from "../../src/tensor/Backend.ts"
 import type { Tensor, Tf } from "../../src/tensor/Backend.ts"
@@ -24,6 +24,35 @@ export const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((size, exte
 /** A tensor of repeatable numbers. */
 export const tensor = (tf: Tf, shape: ReadonlyArray<number>, seed = 1): Tensor =>
   tf.tensor(numbers(sizeOf(shape), seed), [...shape], "float32")
+
+/** Backends that not every machine has. */
+const optional = ["webgpu", "tensorflow"] as const
+
+const startsHere = (name: Backend.Name): Effect.Effect<boolean> =>
+  Effect.succeed(true).pipe(
+    Effect.provide(Backend.Backend.layer(name)),
+    Effect.catchTag("BackendUnavailable", ({ reason }) =>
+      Effect.sync(() => {
+        process.stderr.write(`Skipped on ${name}: ${reason}.\n`)
+        return false
+      }))
+  )
+
+/** Those that start on this machine. Why another does not is printed once a process. */
+export const present: ReadonlyArray<(typeof optional)[number]> = await Effect.runPromise(
+  Effect.filter(optional, startsHere)
+)
+
+// A GPU in software compiles every shader as it is first used, some of them for seconds.
+if (present.includes("webgpu")) vi.setConfig({ testTimeout: 240_000 })
+
+export const isPresent = (name: (typeof optional)[number]): boolean => present.includes(name)
+
+/** What there is beside the reference. */
+export const everywhere: ReadonlyArray<Backend.Name> = ["wasm", ...present]
+
+/** How far a backend may be from the reference, relative to the largest magnitude. */
+export const toleranceOf = (name: Backend.Name): number => name === "wasm" ? 1e-5 : 1e-4
 
 const dataIds = (tf: Tf) => (tf.backend() as unknown as { numDataIds: () => number }).numDataIds()
 
@@ -69,13 +98,23 @@ export const assertClose = (
   }
 }
 
-/** The same computation on `wasm` and on the reference, and on `wasm` twice to the bit. */
+const isExact = (name: Backend.Name): Effect.Effect<boolean> =>
+  Effect.orDie(
+    Backend.Backend.use(({ determinism }) => Effect.succeed(determinism === "exact")).pipe(
+      Effect.provide(Backend.Backend.layer(name))
+    )
+  )
+
+/** The same computation on every backend and on the reference, and on every exact backend twice to the bit. */
 export const parity = Effect.fnUntraced(function*(
   compute: (tf: Tf) => Array<Tensor>,
   options: { readonly tolerance?: number; readonly what?: string } = {}
 ) {
   const expected = yield* on("cpu", compute)
-  const found = yield* on("wasm", compute)
-  assertClose(found, expected, options.tolerance, options.what)
-  assert.deepStrictEqual(yield* on("wasm", compute), found, `${options.what ?? ""} differs between runs`)
+  for (const name of everywhere) {
+    const what = `${options.what ?? ""} on ${name}`
+    const found = yield* on(name, compute)
+    assertClose(found, expected, Math.max(options.tolerance ?? 0, toleranceOf(name)), what)
+    if (yield* isExact(name)) assert.deepStrictEqual(yield* on(name, compute), found, `${what} differs between runs`)
+  }
 })

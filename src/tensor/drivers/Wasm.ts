@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { dirname, sep } from "node:path"
 import { activate, type Driver, loadTensorFlow, processor } from "../Driver.ts"
 import { loadPackage, resolvePackage } from "../TensorFlow.ts"
+import * as Heap from "../wasm/Heap.ts"
 import * as Kernels from "../wasm/Kernels.ts"
 
 const packageName = "@tensorflow/tfjs-backend-wasm"
@@ -22,7 +23,8 @@ export const wasm: Driver<"wasm"> = {
       tf,
       determinism: "exact" as const,
       version: `tfjs-${tf.version_core} wasm-${simd ? "simd" : "scalar"} ${Kernels.version(tf)}`,
-      devices: [processor] as const
+      devices: [processor] as const,
+      memoryLimit: Heap.capacity
     }
   })
 }

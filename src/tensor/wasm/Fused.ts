@@ -273,6 +273,43 @@ const dropoutFactors = (library: Library) =>
   return out
 }
 
+const crossEntropy =
+  (library: Library) =>
+  ({ backend, inputs: { labels, weights, x } }: KernelCall<Inputs<"x" | "labels" | "weights">, unknown>) => {
+    const [rows, width] = x.shape as [number, number]
+    const at = (tensor: TensorInfo) => addressOf(backend, tensor) / 4
+    const classes = backend.wasm.HEAP32.slice(at(labels), at(labels) + rows)
+    // What is no class would read, and in the backward pass write, its neighbour's numbers.
+    const stray = classes.find((label) => label < 0 || label >= width)
+    if (stray !== undefined) throw new RangeError(`crossEntropy: there is no class ${stray} among ${width}`)
+    const losses = float32(backend, [rows]), logSums = float32(backend, [rows])
+    // In place: the largest elements become the logarithms, the sums the losses.
+    library.sumExponentials(addressOf(backend, x), addressOf(backend, logSums), addressOf(backend, losses), rows, width)
+    const { HEAPF32 } = backend.wasm
+    const atX = at(x), atWeights = at(weights), atLosses = at(losses), atSums = at(logSums)
+    for (let row = 0; row < rows; row++) {
+      const logSum = HEAPF32[atSums + row]! + Math.log(HEAPF32[atLosses + row]!)
+      HEAPF32[atSums + row] = logSum
+      HEAPF32[atLosses + row] = HEAPF32[atWeights + row]! * (logSum - HEAPF32[atX + row * width + classes[row]!]!)
+    }
+    return [losses, logSums]
+  }
+
+const crossEntropyGradient = (library: Library) =>
+(
+  { backend, inputs: { dy, labels, logSums, weights, x } }: KernelCall<
+    Inputs<"x" | "labels" | "weights" | "logSums" | "dy">,
+    unknown
+  >
+) => {
+  const [rows, width] = x.shape as [number, number]
+  const dx = float32(backend, x.shape)
+  const at = (tensor: TensorInfo) => addressOf(backend, tensor)
+  const scale = backend.wasm.HEAPF32[at(dy) / 4]!
+  library.crossEntropyGradient(at(x), at(labels), at(weights), at(logSums), at(dx), scale, rows, width)
+  return dx
+}
+
 /** Every fused kernel, by the name under which the operations look for it. */
 export const kernels = (library: Library): Readonly<Record<string, KernelFunc>> => ({
   [names.linear]: linear(library) as unknown as KernelFunc,
@@ -283,6 +320,8 @@ export const kernels = (library: Library): Readonly<Record<string, KernelFunc>> 
   [names.attention]: attention(library) as unknown as KernelFunc,
   [names.attentionGradient]: attentionGradient(library) as unknown as KernelFunc,
   [names.selfAttention]: selfAttention(library) as unknown as KernelFunc,
+  [names.crossEntropy]: crossEntropy(library) as unknown as KernelFunc,
+  [names.crossEntropyGradient]: crossEntropyGradient(library) as unknown as KernelFunc,
   [names.dropoutFactors]: dropoutFactors(library) as unknown as KernelFunc,
   [names.selfAttentionGradient]: selfAttentionGradient(library) as unknown as KernelFunc
 })

@@ -35,10 +35,16 @@ interface TensorData {
 
 export interface WasmBackend {
   readonly wasm: WasmModule
-  readonly dataIdMap: { readonly get: (dataId: object) => TensorData }
-  readonly makeOutput: (shape: ReadonlyArray<number>, dtype: DataType) => TensorInfo
+  readonly dataIdMap: { readonly get: (dataId: object) => TensorData; readonly has: (dataId: object) => boolean }
+  readonly makeOutput: (
+    shape: ReadonlyArray<number>,
+    dtype: DataType,
+    memoryOffset?: number,
+    values?: unknown
+  ) => TensorInfo
+  readonly numDataIds: () => number
   readonly incRef: (dataId: object) => void
-  readonly disposeData: (dataId: object) => boolean
+  readonly disposeData: (dataId: object, force?: boolean) => boolean
 }
 
 /** What a kernel is called with: TensorFlow.js hands all of them the same untyped records. */
@@ -86,17 +92,33 @@ export const scratch = (module: WasmModule): number => {
   return address
 }
 
-/** Where the heap ends, at the latest: addresses have 32 bits. */
-const heapLimit = 2 ** 32
+/** Where the heap ends: 65,535 pages of 64 KiB, the stock backend's own limit (`getHeapMax` of its Emscripten build). */
+export const maximumSize = 65_535 * 65_536
 
-/** Allocates on the wasm heap; throws a `RangeError` when it has no room. */
+/**
+ * How many bytes of tensors the heap holds. The rest is lost between them: over runs of many shapes the heap grew to at
+ * most 1.15 times what was live at once.
+ */
+export const capacity = Math.floor(maximumSize / 1.15)
+
+/** How large the heap has become. It grows when it must and never shrinks. */
+export const sizeOfHeap = (module: WasmModule): number => module.HEAPU8.byteLength
+
+/** A heap has no room for what was to be allocated. */
+export class HeapFull extends RangeError {
+  override readonly name = "HeapFull"
+}
+
+/** Allocates on the wasm heap; throws {@link HeapFull} when it has no room. */
 export const allocate = (module: WasmModule, bytes: number): number => {
   // A size of 4 GiB or more would reach the C++ side as what is left of it in 32 bits.
-  const address = bytes < heapLimit ? stockAllocation(module)(Math.max(bytes, 4)) : 0
+  const address = bytes < maximumSize ? stockAllocation(module)(Math.max(bytes, 4)) : 0
   if (address === 0) {
-    throw new RangeError(`The wasm heap has no room for ${bytes} more bytes: it ends at 4 GiB. Use a smaller batch.`)
+    givingUp.get(module)?.()
+    throw new HeapFull(`The wasm heap has no room for ${bytes} more bytes: it ends at 4 GiB. Use a smaller batch.`)
   }
   // malloc returns a signed number; addresses above 2 GiB come out negative.
+  meters.get(module)?.allocated(address >>> 0, bytes)
   return address >>> 0
 }
 
@@ -105,17 +127,86 @@ const stockAllocations = new WeakMap<WasmModule, (bytes: number) => number>()
 const stockAllocation = (module: WasmModule): (bytes: number) => number =>
   stockAllocations.get(module) ?? module._malloc
 
+type Writable<A> = { -readonly [Key in keyof A]: A[Key] }
+
+/** What to do before an allocation fails. */
+const givingUp = new WeakMap<WasmModule, () => void>()
+
+/** More outputs than a kernel makes, but for splits into many parts. */
+const recentOutputs = 64
+
 /**
  * Makes the stock backend allocate as {@link allocate} does. By itself it does not look at what malloc returned, and
  * goes on with address 0 when the heap is full: tensors are then written over the C++ side's own data.
+ *
+ * When an allocation fails in the middle of a kernel, the outputs that it has made so far are disposed of: `isTracked`
+ * says which data the engine knows, and what it does not know nobody else would free.
  */
-export const guardAllocation = (module: WasmModule): void => {
+export const guardAllocation = (backend: WasmBackend, isTracked: (dataId: object) => boolean): void => {
+  const module = backend.wasm
   if (stockAllocations.has(module)) return
   // The first call replaces the property with the bare export: it is made here, so that it does not undo the guard.
   module._free(module._malloc(4))
   stockAllocations.set(module, module._malloc)
-  const writable: { _malloc: (bytes: number) => number } = module as {
-    -readonly [Key in keyof WasmModule]: WasmModule[Key]
-  }
+  const writable: Writable<WasmModule> = module
   writable._malloc = (bytes) => allocate(module, bytes)
+
+  const makeOutput = backend.makeOutput.bind(backend)
+  let made: Array<object> = []
+  const isOrphan = (dataId: object) => backend.dataIdMap.has(dataId) && !isTracked(dataId)
+  const guarded: Writable<WasmBackend> = backend
+  guarded.makeOutput = (...of) => {
+    const output = makeOutput(...of)
+    if (made.length >= recentOutputs) made = made.filter(isOrphan)
+    made.push(output.dataId)
+    return output
+  }
+  givingUp.set(module, () => {
+    for (const dataId of made.filter(isOrphan)) backend.disposeData(dataId, true)
+    made = []
+  })
+}
+
+/** Counts the bytes that are allocated on a heap: tensors and our own working memory, not what the C++ side keeps. */
+export interface Meter {
+  /** Allocated since the meter was set up, and not freed. */
+  readonly live: () => number
+  /** The most that were live at once since the last reset. */
+  readonly peak: () => number
+  /** Lets the peak begin anew, from what is live. */
+  readonly reset: () => void
+  readonly stop: () => void
+}
+
+const meters = new WeakMap<WasmModule, { readonly allocated: (address: number, bytes: number) => void }>()
+
+/** Sets a meter up on a heap whose allocation is guarded, for measurements. One at a time. */
+export const meter = (module: WasmModule): Meter => {
+  const sizes = new Map<number, number>()
+  const { _free: free } = module
+  const writable: Writable<WasmModule> = module
+  let live = 0, peak = 0
+  meters.set(module, {
+    allocated: (address, bytes) => {
+      sizes.set(address, bytes)
+      live += bytes
+      peak = Math.max(peak, live)
+    }
+  })
+  writable._free = (address) => {
+    live -= sizes.get(address >>> 0) ?? 0
+    sizes.delete(address >>> 0)
+    free(address)
+  }
+  return {
+    live: () => live,
+    peak: () => peak,
+    reset: () => {
+      peak = live
+    },
+    stop: () => {
+      meters.delete(module)
+      writable._free = free
+    }
+  }
 }

@@ -62,7 +62,7 @@ const libraryOf = (tf: Tf): Library | undefined => library((tf.backend() as unkn
  */
 export const install = (tf: Tf, { relaxedSimd = true }: { readonly relaxedSimd?: boolean } = {}): void => {
   if (installed.has(tf)) return
-  guardAllocation((tf.backend() as unknown as WasmBackend).wasm)
+  guardAllocation(tf.backend() as unknown as WasmBackend, (dataId) => tf.engine().state.tensorInfo.has(dataId))
   const own = relaxedSimd ? libraryOf(tf) : undefined
   const stock = Object.keys(replacements).map((name) => {
     const config = tf.getKernel(name, backendName)

@@ -77,6 +77,17 @@ export interface Functions {
     scale: number,
     scratch: Address
   ) => void
+  readonly sumExponentials: (x: Address, largests: Address, sums: Address, rows: number, width: number) => void
+  readonly crossEntropyGradient: (
+    x: Address,
+    labels: Address,
+    weights: Address,
+    logSums: Address,
+    dx: Address,
+    scale: number,
+    rows: number,
+    width: number
+  ) => void
   readonly dropoutFactors: (
     key0: number,
     key1: number,

@@ -2,6 +2,7 @@
 
 export { attend, attendGradient } from "./Attention"
 export { dropoutFactors } from "./Dropout"
+export { crossEntropyGradient, sumExponentials } from "./Loss"
 export { fuses } from "./Numeric"
 export { product, productScratch } from "./Product"
 export { gelu, geluGradient, layerNorm, layerNormGradient, repeatRow, sumRows } from "./Rows"
