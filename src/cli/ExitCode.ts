@@ -23,6 +23,8 @@ const byTag: Readonly<Record<string, number>> = {
   ShowHelp: usage,
   UsageError: usage,
   UnknownBackend: usage,
+  BackendUnavailable: usage,
+  DevicesUnavailable: usage,
   PipelineFileError: usage,
   StoreError: store,
   NothingStored: store

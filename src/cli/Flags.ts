@@ -22,9 +22,10 @@ export const study = orUndefined(Flag.String("study")).pipe(
   Flag.withDescription("Which study; by default the latest")
 )
 
-export const concurrency = orUndefined(
-  Flag.Int("concurrency").pipe(Flag.filter((number) => number >= 1, (number) => `Expected at least 1, got ${number}`))
-).pipe(
+const atLeastOne = (name: string): Flag.Flag<number> =>
+  Flag.Int(name).pipe(Flag.filter((number) => number >= 1, (number) => `Expected at least 1, got ${number}`))
+
+export const concurrency = orUndefined(atLeastOne("concurrency")).pipe(
   Flag.withMetavar("n"),
   Flag.withDescription("How many stages run at once; by default as many as there are cores. It changes no result")
 )
@@ -32,7 +33,40 @@ export const concurrency = orUndefined(
 export const backend = Flag.String("backend").pipe(
   Flag.withDefault("wasm"),
   Flag.withMetavar("name"),
-  Flag.withDescription("What computes on tensors: wasm, webgpu, tensorflow or cpu (see attune doctor)")
+  Flag.withDescription(
+    "What computes on tensors: wasm, webgpu, tensorflow, cpu, or auto for the fastest that works (see attune doctor)"
+  )
+)
+
+export const determinism = Flag.Literals("determinism", ["exact", "fast"]).pipe(
+  Flag.withDefault("exact"),
+  Flag.withDescription("exact: the same bits in every run on the same device; fast: whatever a GPU does fastest")
+)
+
+/** A list of different whole numbers from 0, as in `0,2`. */
+const numbers = (text: string): ReadonlyArray<number> | undefined => {
+  const parts = text.split(",").map((part) => part.trim())
+  return parts.every((part) => /^\d{1,4}$/.test(part)) && new Set(parts.map(Number)).size === parts.length
+    ? parts.map(Number)
+    : undefined
+}
+
+export const devices = orUndefined(
+  Flag.String("devices").pipe(
+    Flag.filterMap(
+      (text) => Option.fromUndefinedOr(numbers(text)),
+      () => "Expected different numbers of devices, as in 0,1"
+    )
+  )
+).pipe(
+  Flag.withMetavar("numbers"),
+  Flag.withDescription("Which GPUs to use, by their numbers in attune doctor, as in 0,1; by default all that are alike")
+)
+
+export const perDevice = atLeastOne("per-device").pipe(
+  Flag.withDefault(1),
+  Flag.withMetavar("n"),
+  Flag.withDescription("How many stages share a GPU; more than one pays for models that fill it by a fraction")
 )
 
 export const settings = Flag.String("set").pipe(

@@ -21,6 +21,17 @@ export const pad = (text: string, columns: number): string => text + " ".repeat(
 
 export const padLeft = (text: string, columns: number): string => " ".repeat(Math.max(0, columns - width(text))) + text
 
+/** The text in lines of at most so many columns, broken between words; a word that is longer has a line of its own. */
+export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1)
+    if (last !== undefined && width(last) + 1 + width(word) <= columns) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}
+
 /** A length of time in words: `0.4 s`, `12 s`, `2 min 13 s`, `1 h 05 min`. */
 export const duration = (millis: number): string => {
   if (!Number.isFinite(millis)) return "unknown"
@@ -48,6 +59,9 @@ export const measure = (value: number): string => {
   const size = Math.abs(value)
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : value.toPrecision(4)
 }
+
+/** A measured rate, to three significant digits, with commas: `52.1`, `6,310`. */
+export const rate = (value: number): string => Number(value.toPrecision(3)).toLocaleString("en-US")
 
 /** A number that somebody chose: as short as four significant digits allow. */
 const size = (value: number): string => Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)))

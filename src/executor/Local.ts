@@ -24,7 +24,12 @@ export const layer = (options: Options = {}): Layer.Layer<Executor> =>
     Executor,
     Effect.gen(function*() {
       const scope = yield* Effect.scope
-      const slots = Slots.make({ cpu: options.cpu ?? 1, gpu: options.gpu ?? 0, memory: options.memory ?? Infinity })
+      const slots = Slots.make({
+        cpu: options.cpu ?? 1,
+        gpu: options.gpu ?? 0,
+        perDevice: options.perDevice ?? 1,
+        memory: options.memory ?? Infinity
+      })
       const unavailable = (detail: string) =>
         new StageUnavailable({ stage: "a stage that computes with tensors", detail })
       const { backend } = options

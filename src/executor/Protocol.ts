@@ -13,7 +13,13 @@ export const Setup = Schema.Struct({
   /** Its settings, encoded. */
   settings: Schema.Json,
   store: Schema.String,
-  backend: Schema.String
+  backend: Schema.String,
+  determinism: Schema.Literals(["exact", "fast"]),
+  /**
+   * How many bytes a worker may hold after a job over what it held before its first, lest it is replaced; 1 GiB by
+   * default.
+   */
+  keptMemory: Schema.optionalKey(Schema.Int)
 })
 export type Setup = typeof Setup.Type
 
@@ -39,6 +45,9 @@ const Completed = Schema.Struct({
   worker: Schema.String
 })
 
+/** Whether the worker should not be given another job: this one broke, or left much memory in use. */
+const spent = Schema.Boolean
+
 export const Reply = Schema.Union([
   Schema.Struct({ _tag: Schema.Literal("ready"), runtime: Runtime }),
   /** The worker cannot take jobs: the pipeline does not load, or the backend does not start. */
@@ -50,11 +59,12 @@ export const Reply = Schema.Union([
     steps: Schema.NullOr(Schema.Finite),
     values: Schema.Record(Schema.String, Schema.Number)
   }),
-  Schema.Struct({ _tag: Schema.Literal("completed"), id: Schema.Int, completed: Completed }),
+  Schema.Struct({ _tag: Schema.Literal("completed"), id: Schema.Int, completed: Completed, spent }),
   Schema.Struct({
     _tag: Schema.Literal("failed"),
     id: Schema.Int,
-    error: Schema.Union([StoreError, StageDefect, StageUnavailable])
+    error: Schema.Union([StoreError, StageDefect, StageUnavailable]),
+    spent
   })
 ])
 export type Reply = typeof Reply.Type

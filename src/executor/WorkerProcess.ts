@@ -8,11 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Codec from "../pipeline/Codec.ts"
-import { describe, StageUnavailable } from "../pipeline/Errors.ts"
+import { describe, StageDefect, StageUnavailable } from "../pipeline/Errors.ts"
 import * as Execution from "../pipeline/Execution.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import { Store } from "../store/Store.ts"
 import * as Backend from "../tensor/Backend.ts"
+import * as ParentWatch from "./ParentWatch.ts"
 import * as PipelineFile from "./PipelineFile.ts"
 import * as Protocol from "./Protocol.ts"
 
@@ -20,6 +21,7 @@ const reply = (message: Protocol.Reply) => void process.send?.(Protocol.encodeRe
 
 // A worker has no life of its own: it goes with its driver, however that ended.
 process.on("disconnect", () => process.exit(0))
+ParentWatch.start()
 // Ctrl-C reaches every process of the terminal; the driver decides what it means.
 process.on("SIGINT", () => {})
 
@@ -32,7 +34,11 @@ const start = Effect.gen(function*() {
   yield* PipelineFile.wire(setup.pipeline, pipeline, settings)
   const backend = yield* Backend.parse(setup.backend)
   return yield* Layer.build(
-    Layer.mergeAll(Store.layer(setup.store), Backend.Backend.layer(backend), pipeline.layer ?? Layer.empty)
+    Layer.mergeAll(
+      Store.layer(setup.store),
+      Backend.Backend.layer(backend, setup),
+      pipeline.layer ?? Layer.empty
+    )
   )
 })
 
@@ -55,22 +61,37 @@ const handle = Effect.fnUntraced(function*(request: Protocol.Request): Effect.fn
   })
 })
 
+/**
+ * The memory of WebAssembly never shrinks, so without a bound a worker would keep for the rest of a study what its
+ * largest trial took.
+ */
+const { keptMemory = 2 ** 30 } = setup
+
+const heldBytes = (tf: Backend.Tf) => ({ process: process.memoryUsage.rss(), tensors: tf.memory().numBytes })
+
 const main = Effect.gen(function*() {
   const context = yield* start
+  const { determinism, name, tf, version } = Context.get(context, Backend.Backend)
+  const before = heldBytes(tf)
+  const holdsTooMuch = () => {
+    const now = heldBytes(tf)
+    return Math.max(now.process - before.process, now.tensors - before.tensors) > keptMemory
+  }
   process.on("message", (message) => {
     const request = message as Protocol.Request
     Effect.runCallback(Effect.provideContext(handle(request), context as Context.Context<any>), {
       onExit: (exit) => {
-        if (Exit.isSuccess(exit)) reply({ _tag: "completed", id: request.id, completed: exit.value })
-        else {
-          // Execution turns whatever a stage throws into an error of these kinds.
-          const error = Cause.squash(exit.cause) as Extract<Protocol.Reply, { _tag: "failed" }>["error"]
-          reply({ _tag: "failed", id: request.id, error })
+        const { id } = request
+        if (Exit.isSuccess(exit)) {
+          return reply({ _tag: "completed", id, completed: exit.value, spent: holdsTooMuch() })
         }
+        // Execution turns whatever a stage throws into an error of these kinds.
+        const error = Cause.squash(exit.cause) as Extract<Protocol.Reply, { _tag: "failed" }>["error"]
+        // A stage that broke may have left the backend in any state: a heap that overflowed stays broken.
+        reply({ _tag: "failed", id, error, spent: error instanceof StageDefect || holdsTooMuch() })
       }
     })
   })
-  const { determinism, name, version } = Context.get(context, Backend.Backend)
   reply({ _tag: "ready", runtime: { backend: name, version, determinism } })
   return yield* Effect.never
 }).pipe(Effect.scoped)

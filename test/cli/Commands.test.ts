@@ -134,17 +134,60 @@ describe("attune", () => {
     assert.include(wrong.stderr, "trials: study, trial")
   })
 
-  it("checks the machine", async () => {
+  it("checks the machine, and measures what works", async () => {
     const { code, stderr, stdout } = await about("doctor", "--format", "json")
     assert.strictEqual(code, 0, stderr)
-    const checks = JSON.parse(stdout) as ReadonlyArray<Readonly<Record<string, string>>>
+    const checks = JSON.parse(stdout) as ReadonlyArray<Readonly<Record<string, any>>>
     const of = (check: string) => checks.find((other) => other["check"] === check)
-    assert.strictEqual(of("backend wasm")?.["status"], "ok")
+    const wasm = of("backend wasm")!
+    assert.deepStrictEqual([wasm["status"], wasm["determinism"]], ["ok", "exact"])
+    assert.include(wasm["version"], "wasm")
+    assert.deepStrictEqual(wasm["devices"].map(({ kind }: { readonly kind: string }) => kind), ["cpu"])
+    assert.match(of("backend auto")!["detail"], /^(wasm|webgpu|tensorflow)/)
     assert.include(of("node")?.["detail"], process.versions.node)
     assert.strictEqual(of("store")?.["detail"], store)
-    for (const check of checks) {
-      if (check["status"] === "missing" && check["check"]!.startsWith("backend")) assert.isNotEmpty(check["remedy"])
+    for (const { check, remedy, status, tokens_per_second } of checks) {
+      if (!check.startsWith("backend")) continue
+      if (status === "missing") assert.isNotEmpty(remedy)
+      else if (check !== "backend auto") assert.isAbove(tokens_per_second, 0)
     }
+  }, 180_000)
+
+  it("explains how to get the other backends to work", async () => {
+    const [webgpu, tensorflow] = await Promise.all([
+      attune(["doctor", "--explain", "webgpu"]),
+      attune(["doctor", "--explain", "tensorflow"])
+    ])
+    assert.deepStrictEqual([webgpu.code, tensorflow.code], [0, 0])
+    assert.include(webgpu.stdout, "NVIDIA_DRIVER_CAPABILITIES")
+    assert.include(tensorflow.stdout, "tfjs-node")
+  })
+
+  it("chooses a backend when asked to, says which and why, and keeps the results under its name", async () => {
+    const chosen = path.join(root, "chosen")
+    const again = [fixture("tensors.ts"), "--store", chosen]
+    // Where neither webgpu nor TensorFlow finds a GPU.
+    const environment = {
+      VK_DRIVER_FILES: "/nowhere.json",
+      VK_ICD_FILENAMES: "/nowhere.json",
+      CUDA_VISIBLE_DEVICES: ""
+    }
+    const automatic = await attune(["run", ...again, "--backend", "auto"], { environment })
+    assert.strictEqual(automatic.code, 0, automatic.stderr)
+    assert.match(automatic.stderr, /^backend: (\w+).* \((tensorflow|webgpu): .+\)$/m)
+    const [, backend] = /^backend: (\w+)/m.exec(automatic.stderr)!
+    const byName = await attune(["run", ...again, "--backend", backend!], { environment })
+    assert.include(byName.stderr, "Everything was cached", byName.stderr)
+    assert.notMatch(byName.stderr, /^backend:/m)
+    const { stdout } = await attune([
+      "query",
+      "select distinct backend from runs",
+      "--store",
+      chosen,
+      "--format",
+      "json"
+    ])
+    assert.deepStrictEqual(JSON.parse(stdout), [{ backend }])
   })
 
   it("prints its version and help on standard output", async () => {

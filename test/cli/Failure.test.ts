@@ -7,7 +7,7 @@ import { PipelineFileError } from "../../src/executor/PipelineFile.ts"
 import { ResourcesUnavailable } from "../../src/pipeline/Errors.ts"
 import { QueryError } from "../../src/results/QueryError.ts"
 import { StoreError } from "../../src/store/StoreError.ts"
-import { UnknownBackend } from "../../src/tensor/Backend.ts"
+import { BackendUnavailable, UnknownBackend } from "../../src/tensor/Backend.ts"
 
 class Plain extends Schema.TaggedError<Plain>()("Plain", { rows: Schema.Int }) {}
 
@@ -20,6 +20,7 @@ describe("Failure", () => {
       [
         new UsageError({ detail: "a", remedy: "b" }),
         new UnknownBackend({ backend: "cuda", known: [] }),
+        new BackendUnavailable({ backend: "webgpu", reason: "no adapter", remedy: "Install a driver." }),
         new PipelineFileError({ file: "x.ts", detail: "no" }),
         new QueryError({ ...query, sql: "selec" }),
         new StoreError({ operation: "write", path: "x", reason: "full", detail: "no" }),
@@ -28,7 +29,7 @@ describe("Failure", () => {
         new Error("no"),
         "no"
       ].map(ExitCode.of),
-      [2, 2, 2, 2, 3, 3, 1, 1, 1]
+      [2, 2, 2, 2, 2, 3, 3, 1, 1, 1]
     )
   })
 

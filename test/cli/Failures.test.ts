@@ -26,7 +26,10 @@ const usage: ReadonlyArray<readonly [what: string, args: ReadonlyArray<string>, 
   ["a file that is not there", ["run", "nowhere.ts"], ["nowhere.ts", "no such file"]],
   ["a file with a syntax error", ["run", inRoot("malformed.ts")], ["malformed.ts", "line 2"]],
   ["a file without a default export", ["plan", fixture("nodeless.ts")], ["nodeless.ts", "default export"]],
-  ["a backend that does not exist", ["run", ...study, "--backend", "cuda"], ["\"cuda\"", "wasm", "webgpu"]],
+  ["a backend that does not exist", ["run", ...study, "--backend", "cuda"], ["\"cuda\"", "auto", "wasm", "webgpu"]],
+  ["devices that are no numbers", ["run", ...study, "--devices", "all"], ["--devices", "0,1"]],
+  ["a way to round that does not exist", ["run", ...study, "--determinism", "some"], ["\"exact\"", "\"fast\""]],
+  ["a page that does not exist", ["doctor", "--explain", "cuda"], ["\"webgpu\"", "\"tensorflow\""]],
   ["a setting that does not exist", ["run", ...study, "--set", "trails=3"], ["trails", "trials: a whole number"]],
   ["a flag that does not exist", ["run", ...study, "--speed", "9"], ["--speed", "attune run --help"]],
   ["a command that does not exist", ["train"], ["train", "attune --help"]]
@@ -41,6 +44,38 @@ describe("exit code 2, misuse", () => {
       for (const part of says) assert.include(ended.stderr, part)
     })
   }
+})
+
+/** Hides every GPU from webgpu, where it is installed, whatever this machine has. */
+const withoutGpu = { environment: { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" } }
+
+describe("exit code 2, a backend that cannot start here", () => {
+  it.concurrent("said once, with its reason, before anything runs", async ({ skip }) => {
+    skip(process.platform !== "linux", "only on Linux can a GPU be hidden from webgpu")
+    const store = inRoot("no-gpu")
+    const args = [...study, "--backend", "webgpu", "--store", store]
+    const [run, plan] = await Promise.all([
+      attune(["run", ...args], withoutGpu),
+      attune(["plan", ...args], withoutGpu)
+    ])
+    for (const ended of [run, plan]) {
+      assert.strictEqual(ended.code, 2, ended.stderr)
+      isClear(ended)
+      assert.match(
+        ended.stderr,
+        /^error: The tensor backend "webgpu" cannot start: .*(no usable adapter|not installed)/
+      )
+      assert.strictEqual(ended.stderr.trimEnd().split("\n").length, 1)
+    }
+    assert.isFalse(fs.existsSync(store))
+  })
+
+  it.concurrent("nor devices that it does not have", async () => {
+    const ended = await attune(["run", ...study, "--devices", "0"])
+    assert.strictEqual(ended.code, 2)
+    isClear(ended)
+    assert.include(ended.stderr, "--concurrency")
+  })
 })
 
 describe("exit code 1, the pipeline", () => {

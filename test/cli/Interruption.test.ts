@@ -77,17 +77,27 @@ describe("a run that is stopped", () => {
     assert.strictEqual((await trials(killed.store)).stdout, (await trials(unbroken.store)).stdout)
   })
 
-  it.concurrent("by SIGTERM takes its worker processes with it", async () => {
-    const journal = path.join(root, "worker.journal")
-    const { ended, process } = start(["run", fixture("worker.ts"), "--store", path.join(root, "worker")], {
+  const killed = async (signal: "SIGTERM" | "SIGKILL") => {
+    const name = `worker-${signal}`
+    const journal = path.join(root, `${name}.journal`)
+    const { ended, process } = start(["run", fixture("worker.ts"), "--store", path.join(root, name)], {
       environment: { ATTUNE_TEST_JOURNAL: journal }
     })
     await until(() => linesOf(journal).length === 1)
     const worker = Number(linesOf(journal)[0])
     assert.isTrue(isAlive(worker))
-    process.kill("SIGTERM")
-    assert.strictEqual((await ended).code, 143)
+    process.kill(signal)
+    const how = await ended
     await until(() => !isAlive(worker))
+    return how
+  }
+
+  it.concurrent("by SIGTERM takes its worker processes with it", async () => {
+    assert.strictEqual((await killed("SIGTERM")).code, 143)
+  })
+
+  it.concurrent("by kill -9 takes its worker processes with it, even one that never pauses", async () => {
+    assert.strictEqual((await killed("SIGKILL")).signal, "SIGKILL")
   })
 
   it.concurrent("by a second Ctrl-C at once, whatever will not end", async () => {

@@ -31,6 +31,21 @@ describe("Text", () => {
     assert.deepStrictEqual([0, 1023, 1024, 5 * 1024 ** 3].map(Text.bytes), ["0 B", "1023 B", "1.0 KiB", "5.0 GiB"])
   })
 
+  it("keeps three digits of a rate, with commas", () => {
+    assert.deepStrictEqual([52.1634, 6838, 7.1, 1_234_567].map(Text.rate), ["52.2", "6,840", "7.1", "1,230,000"])
+  })
+
+  it("breaks text between words, and loses none", () => {
+    const text = "Install a Vulkan driver for the GPU, or choose --backend wasm."
+    for (const columns of [1, 8, 20, 61, 62, Infinity]) {
+      const lines = Text.wrap(text, columns)
+      assert.strictEqual(lines.join(" "), text)
+      for (const line of lines) assert.isTrue(line.length <= columns || !line.includes(" "), line)
+    }
+    assert.strictEqual(Text.wrap(text, 62).length, 1)
+    assert.strictEqual(Text.wrap("名前 名前", 8).length, 2)
+  })
+
   it("makes harmless what comes from data", () => {
     assert.deepStrictEqual(Text.visibleLines("one\r\n\ntwo \u001b[31mred\u0007"), ["one", "two \\e[31mred\\u{7}"])
     assert.strictEqual(Text.value({ name: "a\nb", size: 10n }), "{\"name\":\"a\\nb\",\"size\":\"10\"}")

@@ -18,7 +18,7 @@ const job = (resources: Resources, priority = 0) => {
   return { stage: op.stage, priority }
 }
 
-const capacity = { cpu: 4, gpu: 2, memory: 100 }
+const capacity = { cpu: 4, gpu: 2, perDevice: 1, memory: 100 }
 
 describe("Slots", () => {
   it.effect("give each job GPU devices of its own, and take them back", () =>
@@ -71,6 +71,42 @@ describe("Slots", () => {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual(order, ["train 0", "evaluate 0", "train 1", "train 2"])
+    }))
+
+  it.effect("give a stage that computes with tensors a device without its asking, where there is one", () =>
+    Effect.gen(function*() {
+      const devices = (slots: Slots.Slots, resources: Resources) =>
+        slots.withResources(job(resources))(({ devices }) => Effect.as(Effect.yieldNow, devices))
+      const withGpus = Slots.make(capacity)
+      const tensors = devices(withGpus, { tensors: true })
+      assert.deepStrictEqual(yield* Effect.all([tensors, tensors], { concurrency: "unbounded" }), [[0], [1]])
+      assert.deepStrictEqual(yield* devices(withGpus, {}), [])
+      assert.deepStrictEqual(yield* devices(Slots.make({ ...capacity, gpu: 0 }), { tensors: true }), [])
+    }))
+
+  it.effect("share a device among as many stages as was said, spread over the devices, but none that is declared", () =>
+    Effect.gen(function*() {
+      const slots = Slots.make({ cpu: 16, gpu: 2, perDevice: 2, memory: 100 })
+      const running = [0, 0]
+      const most = [0, 0]
+      const order: Array<ReadonlyArray<number>> = []
+      const use = (resources: Resources, weight: number) =>
+        slots.withResources(job(resources))(({ devices }) =>
+          Effect.gen(function*() {
+            order.push(devices)
+            for (const device of devices) {
+              running[device]! += weight
+              most[device] = Math.max(most[device]!, running[device]!)
+            }
+            for (let i = 0; i < 5; i++) yield* Effect.yieldNow
+            for (const device of devices) running[device]! -= weight
+          })
+        )
+      const shared = use({ tensors: true }, 1)
+      const alone = use({ tensors: true, gpu: 1 }, 2)
+      yield* Effect.all([shared, shared, shared, shared, shared, alone, shared, alone], { concurrency: "unbounded" })
+      assert.deepStrictEqual(order.slice(0, 4), [[0], [1], [0], [1]])
+      assert.deepStrictEqual([order.length, running, most], [8, [0, 0], [2, 2]])
     }))
 
   it.effect("are free again after interruption, whether a job ran or waited", () =>

@@ -6,33 +6,51 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as PipelineFile from "../../src/executor/PipelineFile.ts"
 import * as Workers from "../../src/executor/Workers.ts"
-import { StageUnavailable, WorkerDied } from "../../src/pipeline/Errors.ts"
+import { StageDefect, StageUnavailable, WorkerDied } from "../../src/pipeline/Errors.ts"
+import type { Executor } from "../../src/pipeline/Executor.ts"
 import type { MetricRow } from "../../src/pipeline/Metrics.ts"
 import * as Metrics from "../../src/pipeline/Metrics.ts"
 import * as Node from "../../src/pipeline/Node.ts"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
 import { type PipelineEvent, Progress } from "../../src/pipeline/Progress.ts"
 import * as Artifact from "../../src/store/Artifact.ts"
+import type { RunRecord } from "../../src/store/RunRecord.ts"
 import { Store } from "../../src/store/Store.ts"
-import { Die, DieOnce, Factor, Refused, Slow, Square } from "../fixtures/executor/pipeline.ts"
+import { Break, Descend, Die, DieOnce, Factor, Fill, Refused, Slow, Square } from "../fixtures/executor/pipeline.ts"
+import { tuned } from "../fixtures/executor/training.ts"
+import { workersOf } from "./processes.ts"
 
 const file = fileURLToPath(new URL("../fixtures/executor/pipeline.ts", import.meta.url))
+const training = fileURLToPath(new URL("../fixtures/executor/training.ts", import.meta.url))
 
 const within = <A, E>(
-  body: Effect.Effect<A, E, Store | Factor | import("../../src/pipeline/Executor.ts").Executor>,
-  options: { readonly backend?: string; readonly pipeline?: string } = {}
+  body: Effect.Effect<A, E, Store | Factor | Executor>,
+  { backend = "wasm", pipeline = file, keptMemory, ...options }:
+    & { readonly backend?: string; readonly pipeline?: string; readonly keptMemory?: number }
+    & Partial<Workers.Options> = {}
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "attune-workers-"))),
     (store) =>
-      body.pipe(Effect.provide(Layer.mergeAll(
-        Store.layer(store),
-        Layer.succeed(Factor, 0),
-        Workers.layer({
-          cpu: 2,
-          setup: { pipeline: options.pipeline ?? file, settings: {}, store, backend: options.backend ?? "wasm" }
-        })
-      ))),
+      body.pipe(
+        Effect.provide(Layer.mergeAll(
+          Store.layer(store),
+          Layer.succeed(Factor, 0),
+          Workers.layer({
+            cpu: 2,
+            ...options,
+            setup: {
+              pipeline,
+              settings: {},
+              store,
+              backend,
+              determinism: "exact",
+              ...(keptMemory === undefined ? {} : { keptMemory })
+            }
+          })
+        )),
+        Effect.tap(() => Effect.sync(() => assert.deepStrictEqual(workersOf(store), [])))
+      ),
     (store) => Effect.sync(() => fs.rmSync(store, { recursive: true, force: true }))
   )
 
@@ -106,6 +124,103 @@ describe("Workers", () => {
       for (let waited = 0; alive(pids[0]!) && waited < 200; waited++) yield* Effect.sleep("10 millis")
       assert.isFalse(alive(pids[0]!))
     })))
+
+  it.live("leave no process and no growth behind after forty trials", () =>
+    within(Effect.gen(function*() {
+      const { root } = yield* Store
+      let most = 0
+      const watch = () =>
+        Effect.sync(() => {
+          most = Math.max(most, workersOf(root).length)
+        })
+      const held = yield* Pipeline.run(
+        Node.all(Array.from({ length: 40 }, (_, trial) => Descend({}, { trial })))
+      ).pipe(Effect.provideService(Progress, watch))
+      assert.isAtLeast(most, 1)
+      assert.isAtMost(most, 2)
+      const byProcess = Map.groupBy(held, (trial) => trial.process)
+      assert.isAtMost(byProcess.size, 2)
+      for (const trials of byProcess.values()) {
+        for (const trial of trials) assert.deepStrictEqual(trial, trials[0])
+      }
+      // That none is left when the scope is closed is checked by `within`.
+    })), 60_000)
+
+  it.live("are replaced when a stage broke in them or left much memory in use, and only then", () =>
+    within(
+      Effect.gen(function*() {
+        const pid = (bytes: number) => Pipeline.run(Fill({}, { bytes }))
+        const first = yield* pid(4_000)
+        assert.strictEqual(yield* pid(8_000), first)
+        assert.strictEqual(yield* pid(2 ** 28), first)
+        const second = yield* pid(12_000)
+        assert.notStrictEqual(second, first)
+        const broken = errorOf(yield* Effect.exit(Pipeline.run(Break({}))))
+        assert.instanceOf(broken, StageDefect)
+        assert.include((broken as StageDefect).message, `out of bounds in process ${second}`)
+        assert.notStrictEqual(yield* pid(16_000), second)
+      }),
+      { cpu: 1, keptMemory: 2 ** 27 }
+    ))
+
+  it.live("give a device to one stage at a time", () =>
+    within(
+      Effect.gen(function*() {
+        const held = yield* Pipeline.run(Node.all([1, 2, 3, 4].map((trial) => Descend({}, { trial }))))
+        assert.strictEqual(new Set(held.map((trial) => trial.process)).size, 1)
+      }),
+      { cpu: 4, devices: [0] }
+    ))
+
+  it.live("refuse to compute with anything but what the results are kept under", () =>
+    within(
+      Effect.gen(function*() {
+        const error = errorOf(yield* Effect.exit(Pipeline.run(Square({}, { value: 3 }))))
+        assert.instanceOf(error, StageUnavailable)
+        assert.match((error as StageUnavailable).message, /computes with wasm .* kept as of wasm on another GPU/)
+        assert.deepStrictEqual(yield* (yield* Store).runs, [])
+      }),
+      { runtime: { backend: "wasm", version: "on another GPU", determinism: "exact" } }
+    ))
+
+  it.live(
+    "cost a fine-tuning run one attempt when they are killed in mid-step, and not its result",
+    () =>
+      Effect.gen(function*() {
+        const run = (disturb: (root: string, event: PipelineEvent) => void) =>
+          within(
+            Effect.gen(function*() {
+              const store = yield* Store
+              const steps = yield* Effect.map(
+                Pipeline.run(tuned).pipe(
+                  Effect.provideService(Progress, (event) => Effect.sync(() => disturb(store.root, event)))
+                ),
+                (result) => result.steps
+              )
+              const record = (yield* store.runs).find(({ stage }) => stage === "fine-tune")!
+              return { steps, record }
+            }),
+            { pipeline: training, cpu: 1 }
+          )
+        const killed: Array<number> = []
+        const disturbed = yield* run((root, event) => {
+          if (event._tag !== "stage.progress" || event.progress.step < 3 || killed.length > 0) return
+          killed.push(...workersOf(root))
+          for (const pid of killed) process.kill(pid, "SIGKILL")
+        })
+        const undisturbed = yield* run(() => {})
+        assert.strictEqual(killed.length, 1)
+        assert.deepStrictEqual([disturbed.record.attempts, undisturbed.record.attempts], [2, 1])
+        assert.strictEqual(disturbed.steps, 24)
+        const digest = ({ outcome }: RunRecord) => outcome._tag === "success" ? outcome.digest : undefined
+        assert.isString(digest(undisturbed.record))
+        assert.strictEqual(digest(disturbed.record), digest(undisturbed.record))
+        assert.strictEqual(disturbed.record.key, undisturbed.record.key)
+        // The steps of the attempt that was killed are not counted twice.
+        assert.strictEqual(disturbed.record.metrics?.rows, undisturbed.record.metrics?.rows)
+      }),
+    60_000
+  )
 
   it.live("say why they cannot start", () =>
     Effect.gen(function*() {

@@ -6,6 +6,8 @@ export const plan = Command.make("plan", {
   pipeline: Flags.pipeline,
   store: Flags.store,
   backend: Flags.backend,
+  determinism: Flags.determinism,
+  devices: Flags.devices,
   settings: Flags.settings,
   format: Flags.format
 }, (flags) => Effect.flatMap(Effect.promise(() => import("../handlers/Plan.ts")), ({ plan }) => plan(flags))).pipe(

@@ -15,6 +15,9 @@ export const run = Command.make("run", {
   store: Flags.store,
   concurrency: Flags.concurrency,
   backend: Flags.backend,
+  determinism: Flags.determinism,
+  devices: Flags.devices,
+  perDevice: Flags.perDevice,
   settings: Flags.settings,
   format,
   exportTo: Flag.Directory("export").pipe(
@@ -26,6 +29,7 @@ export const run = Command.make("run", {
   Command.withDescription("Run a pipeline; what has run before is taken from the store"),
   Command.withExamples([
     { command: "attune run pipelines/language-id.ts", description: "Run it, or go on where it was stopped" },
+    { command: "attune run tune.ts --backend auto", description: "On the fastest backend that works here" },
     { command: "attune run make-data.ts --export data", description: "And copy what it makes to the folder data" },
     { command: "attune run tune.ts --set trials=32 --concurrency 4", description: "With another setting, four at once" }
   ])

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Pipeline from "../../pipeline/Pipeline.ts"
 import type * as Plan from "../../pipeline/Plan.ts"
+import type { Determinism } from "../../tensor/Backend.ts"
 import * as Data from "../Data.ts"
 import type { Format } from "../Flags.ts"
 import * as Output from "../Output.ts"
@@ -11,10 +12,13 @@ export const plan = Effect.fnUntraced(function*(flags: {
   readonly pipeline: string
   readonly store: string | undefined
   readonly backend: string
+  readonly determinism: Determinism
+  readonly devices: ReadonlyArray<number> | undefined
   readonly settings: ReadonlyArray<string>
   readonly format: Format
 }) {
-  const session = yield* Session.open({ ...flags, concurrency: undefined })
+  const session = yield* Session.open({ ...flags, concurrency: undefined, perDevice: 1 })
+  session.notes.forEach(Output.say)
   const steps = yield* Pipeline.plan(session.node).pipe(Effect.provide(session.layer))
   const rows = steps.map(rowOf)
   // A person needs a key only to tell two apart; twelve digits do that.

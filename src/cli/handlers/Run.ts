@@ -9,6 +9,7 @@ import * as Tables from "../../results/Tables.ts"
 import * as Artifact from "../../store/Artifact.ts"
 import * as Export from "../../store/Export.ts"
 import { Store } from "../../store/Store.ts"
+import type { Determinism } from "../../tensor/Backend.ts"
 import * as Data from "../Data.ts"
 import type { Format } from "../Flags.ts"
 import * as Output from "../Output.ts"
@@ -24,6 +25,9 @@ export interface Flags {
   readonly store: string | undefined
   readonly concurrency: number | undefined
   readonly backend: string
+  readonly determinism: Determinism
+  readonly devices: ReadonlyArray<number> | undefined
+  readonly perDevice: number
   readonly settings: ReadonlyArray<string>
   readonly format: Format | undefined
   /** Where copies of the artifacts in the result are to go. */
@@ -33,6 +37,7 @@ export interface Flags {
 /** Runs the pipeline, shows how it goes, prints what it came to. */
 export const run = Effect.fnUntraced(function*(flags: Flags) {
   const session = yield* Session.open(flags)
+  session.notes.forEach(Output.say)
   const started = performance.now()
   const { board, encoded, exported } = yield* Effect.scoped(Effect.gen(function*() {
     const store = yield* Store
