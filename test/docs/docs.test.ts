@@ -19,18 +19,29 @@ const pages = [
   "docs/data.md",
   "docs/studies.md",
   "docs/results.md",
+  "docs/backends.md",
+  "docs/gpu.md",
+  "docs/tensorflow.md",
   "README.md",
   "docs/README.md",
   "data/README.md"
 ]
 
-/** What a reader does once and this test does not: it stands in an installed checkout, and the main job takes minutes. */
+/**
+ * What a reader does once and this test does not: it stands in an installed checkout, and the main job, a build of
+ * TensorFlow and measurements take minutes.
+ */
 const notRun = [
   /^git clone /,
   /^cd attune$/,
   /^npm ci$/,
   /^npm start$/,
   /^npm test$/,
+  /^npm install webgpu /,
+  /^npm run bench/,
+  /^npx vitest run /,
+  /^([A-Z_a-z]+=\S+ )*(TENSORFLOW_FOLDER=.* )?sh build\.sh/,
+  /^TF_NUM_INTRAOP_THREADS=\d+ npx attune run /,
   /^npx attune run pipelines\/[a-z-]+\.ts --export data/
 ]
 
