@@ -4,6 +4,7 @@
  */
 const benchmarks = {
   tensor: "a training step on our wasm kernels and on stock ones",
+  memory: "whether memory stays where it is over 2,000 steps and over forty runs",
   pipeline: "stages run and read from the cache, against calling their effects"
 } as const
 

@@ -7,6 +7,7 @@ import * as LabeledText from "../dataset/LabeledText.ts"
 import { TestSplit, ValidationSplit } from "../dataset/Splits.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
+import * as Memory from "../model/Memory.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Tokenizer from "../model/Tokenizer.ts"
 import * as Stage from "../pipeline/Stage.ts"
@@ -58,7 +59,12 @@ export class Evaluation extends Schema.Class<Evaluation>("attune/Evaluation")({
   predictions: Artifact.table(Prediction)
 }) {}
 
-export const EvaluateError = Schema.Union([InvalidExample, PretrainedModel.ModelError])
+export const EvaluateError = Schema.Union([
+  Memory.DoesNotFit,
+  Memory.OutOfMemory,
+  InvalidExample,
+  PretrainedModel.ModelError
+])
 
 /** Classifies every example of a split and scores the answers. Long texts are cut as in fine-tuning. */
 export const Evaluate = Stage.make("evaluate", {

@@ -9,17 +9,27 @@ import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
+import * as Memory from "../model/Memory.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
 import { Backend, type Tensor, type Tf } from "../tensor/Backend.ts"
 
 export interface Options {
   readonly checkpoint: Pick<Checkpoint.Checkpoint, "config" | "tensors">
   readonly examples: ReadonlyArray<Examples.Example>
-  /** Examples at once (64 unless given): more need more memory, and change no answer beyond rounding. */
+  /**
+   * Examples at once, at most (64 unless given): more need more memory, and change no answer beyond rounding. Of long
+   * texts fewer are taken, so that a batch needs no more than a gibibyte.
+   */
   readonly batchSize?: number
 }
 
-export type PredictError = Examples.InvalidExample | TokenOutOfRange | UnknownArchitecture | InvalidConfig
+export type PredictError =
+  | Examples.InvalidExample
+  | TokenOutOfRange
+  | UnknownArchitecture
+  | InvalidConfig
+  | Memory.DoesNotFit
+  | Memory.OutOfMemory
 
 /** A classifier's answers, one example after the other in the order given. */
 export interface Classes {
@@ -49,31 +59,77 @@ export interface LanguageLoss {
   readonly losses: Float32Array
 }
 
-const batchesOf = (examples: ReadonlyArray<Examples.Example>, size: number): ReadonlyArray<Uint32Array> => {
+/**
+ * Bytes that a batch may need, unless a single example needs more. Where the backend's own limit leaves less beside the
+ * parameters, that; never what this machine has, so that a backend takes the same batches everywhere.
+ */
+const largestBudget = 2 ** 30
+
+/** Examples in the order of their lengths, as many at once as `size` and the budget allow. */
+const batchesOf = (
+  model: Model,
+  examples: ReadonlyArray<Examples.Example>,
+  size: number,
+  budget: number,
+  fused: boolean
+): ReadonlyArray<Uint32Array> => {
   const order = Uint32Array.from(examples.keys()).toSorted((a, b) =>
     examples[a]!.tokens.length - examples[b]!.tokens.length || a - b
   )
   const batches: Array<Uint32Array> = []
-  for (let start = 0; start < order.length; start += size) batches.push(order.subarray(start, start + size))
+  let start = 0, rows = 0
+  for (let at = 0; at < order.length; at++) {
+    const example = examples[order[at]!]!
+    const predictions = Examples.predictions(model, example)
+    rows += predictions
+    const batch = at - start + 1
+    const bytes = Memory.forwardBytes(model, { batch, time: example.tokens.length, rows }, fused)
+    if (batch > 1 && (batch > size || bytes > budget)) {
+      batches.push(order.subarray(start, at))
+      start = at
+      rows = predictions
+    }
+  }
+  if (start < order.length) batches.push(order.subarray(start))
   return batches
 }
 
-const upload = (tf: Tf, model: Model, tensors: Parameters): ReadonlyMap<string, Tensor> =>
-  new Map(model.parameters.map(({ name, shape }) => [
-    name,
-    tf.tensor(tensors.get(name)!.data, [...shape], "float32")
-  ]))
+/** Fails when not even the longest example fits by itself. */
+const ensureFits = (model: Model, examples: ReadonlyArray<Examples.Example>, fused: boolean) => {
+  const longest = examples.reduce((longest, { tokens }) => Math.max(longest, tokens.length), 0)
+  const predictions = examples.reduce((most, example) => Math.max(most, Examples.predictions(model, example)), 0)
+  const parameters = 4 * Memory.numbersOf(model)
+  return Memory.ensure({
+    kind: "prediction",
+    batchSize: 1,
+    longest,
+    onBackend: (batch, time) =>
+      parameters + Memory.forwardBytes(model, { batch, time, rows: Math.min(predictions, time) }, fused),
+    beside: parameters + Memory.processBytes
+  })
+}
+
+const upload = (tf: Tf, model: Model, tensors: Parameters): ReadonlyMap<string, Tensor> => {
+  // In a tidy, so that nothing stays behind when there is no room for all of it.
+  const uploaded = tf.tidy(() =>
+    model.parameters.map(({ name, shape }) => tf.tensor(tensors.get(name)!.data, [...shape], "float32"))
+  )
+  return new Map(model.parameters.map(({ name }, index) => [name, uploaded[index]!]))
+}
 
 type OnBatch = (indices: Uint32Array, batch: Examples.Batch, logits: Float32Array) => void
 
 /** Hands over each batch with the logits of its supervised rows. */
 const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options, onBatch: OnBatch) {
-  const { tf } = yield* Backend
+  const { memoryLimit = Infinity, tf } = yield* Backend
   const { batchSize = 64, checkpoint, examples } = options
+  const fused = Memory.hasFusedBody(tf)
+  const budget = Math.min(largestBudget, memoryLimit - 4 * Memory.numbersOf(model))
+  yield* ensureFits(model, examples, fused)
   yield* Effect.acquireUseRelease(
     Effect.sync(() => upload(tf, model, checkpoint.tensors)),
     Effect.fnUntraced(function*(parameters: ReadonlyMap<string, Tensor>) {
-      for (const indices of batchesOf(examples, batchSize)) {
+      for (const indices of batchesOf(model, examples, batchSize, budget, fused)) {
         const batch = Examples.collate(model, examples, indices)
         const logits = yield* Effect.uninterruptible(Effect.promise(async () => {
           const rows = tf.tidy(() =>
@@ -90,7 +146,7 @@ const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options,
       }
     }),
     (parameters) => Effect.sync(() => tf.dispose(Array.from(parameters.values())))
-  )
+  ).pipe(Memory.catchExhaustion("prediction"))
 })
 
 /** The logarithm of the sum of exponentials of a row, without overflow. */

@@ -8,6 +8,7 @@ import * as LabeledText from "../dataset/LabeledText.ts"
 import { TrainSplit } from "../dataset/Splits.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
+import * as Memory from "../model/Memory.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Tokenizer from "../model/Tokenizer.ts"
 import { MetricLog } from "../pipeline/Metrics.ts"
@@ -31,9 +32,14 @@ export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
   epochs: Schema.Finite
 }) {}
 
-/** What can go wrong in fine-tuning. `Diverged` is a result of its hyperparameters, the others are wrong inputs. */
+/**
+ * What can go wrong in fine-tuning. `Diverged` is a result of its hyperparameters, and so is `DoesNotFit` when it is the
+ * backend that is too small; `OutOfMemory` depends on what was there before; the others are wrong inputs.
+ */
 export const FineTuneError = Schema.Union([
   Trainer.Diverged,
+  Memory.DoesNotFit,
+  Memory.OutOfMemory,
   Resume.ResumeMismatch,
   Resume.InvalidTrainState,
   InvalidExample,
@@ -72,8 +78,10 @@ const training = {
   resources: { tensors: true },
   // A process that was killed says nothing about the trial.
   retry: { times: 1, while: (error: { readonly _tag: string }) => error._tag === "WorkerDied" },
-  // Diverging is what these hyperparameters do: they would do it again.
-  keepFailure: (error: FineTuneError) => error._tag === "Diverged"
+  // Diverging is what these hyperparameters do, and not fitting into the backend, which the key names: they would do it
+  // again. What this machine has too little memory for may fit on another.
+  keepFailure: (error: FineTuneError) =>
+    error._tag === "Diverged" || (error._tag === "DoesNotFit" && error.limitedBy === "backend")
 }
 
 /**

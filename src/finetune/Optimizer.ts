@@ -4,11 +4,12 @@
  *
  * Parameters of one dimension (biases, gains of norms) do not decay. Small parameters are laid end to end in one tensor
  * of at most some megabytes, so that an update is a dozen kernels over it and not a dozen a parameter; a large parameter
- * has a tensor of its own. Each such tensor is updated in a tidy of its own, so that only one set of temporaries lives
- * at a time.
+ * has a tensor of its own. Each such tensor is updated by itself, and each of its three parts by itself, so that few
+ * temporaries live at a time: beside the large embedding of a small model they would weigh more than all else.
  */
-import { type Parameter, type Parameters, sizeOf } from "../model/Architecture.ts"
+import { type Parameter, type Parameters, type ParameterSpecification, sizeOf } from "../model/Architecture.ts"
 import type { Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
+import * as InPlace from "../tensor/InPlace.ts"
 
 export interface AdamW {
   readonly beta1: number
@@ -37,7 +38,7 @@ export type Gradients = ReadonlyArray<Tensor1D>
 export interface Optimizer {
   /** The parameters as they are now: other tensors after each update. */
   readonly parameters: () => ReadonlyMap<string, Tensor>
-  /** Joins gradients, given in the order of the parameters. */
+  /** Joins gradients, given in the order of the parameters, and disposes of them. */
   readonly join: (gradients: ReadonlyArray<Tensor>) => Gradients
   /** The squared norm over all gradients, a scalar. */
   readonly squaredNorm: (gradients: Gradients) => Tensor
@@ -77,10 +78,10 @@ interface Bucket {
   views: ReadonlyArray<Tensor>
 }
 
-const layOut = (parameters: Parameters): ReadonlyArray<Group> => {
+const layOut = (parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>): ReadonlyArray<Group> => {
   const groups: Array<Group> = []
   let index = 0
-  for (const [name, { shape }] of parameters) {
+  for (const { name, shape } of parameters) {
     const size = sizeOf(shape)
     const decays = shape.length > 1
     let group = groups.find((candidate) => candidate.decays === decays && candidate.size + size <= capacity)
@@ -89,6 +90,31 @@ const layOut = (parameters: Parameters): ReadonlyArray<Group> => {
     group.size += size
   }
   return groups
+}
+
+const lengthOf = (group: Group): number => Math.ceil(group.size / lane) * lane
+
+/** Whether the parameters of a group are copies of their places in its tensor, rather than that tensor itself. */
+const hasCopies = (group: Group): boolean => group.slots.length > 1 || lengthOf(group) !== group.size
+
+/** What an optimizer takes of a backend's memory, in numbers (of 4 bytes). */
+export interface Footprint {
+  /** All the time: parameters and moments. */
+  readonly held: number
+  /** Beside them and the gradients, the most while the gradients are joined or the parameters updated. */
+  readonly updating: number
+}
+
+/** The footprint of an optimizer of these parameters. */
+export const footprint = (
+  parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>
+): Footprint => {
+  const groups = layOut(parameters)
+  return {
+    held: groups.reduce((sum, group) => sum + 3 * lengthOf(group) + (hasCopies(group) ? lengthOf(group) : 0), 0),
+    // The scaled gradient, the new second moment, and three terms of it; and what padding adds to the joined gradients.
+    updating: groups.reduce((most, group) => Math.max(most, 5 * lengthOf(group)), 0) + lane * groups.length
+  }
 }
 
 const flatten = (group: Group, length: number, parameters: Parameters | undefined): Float32Array => {
@@ -114,37 +140,51 @@ export const make = (tf: Tf, parameters: Parameters, settings: AdamW, moments?: 
     return slots.map(({ shape }, i) => tf.reshape(parts[i]!, [...shape]))
   }
 
-  const buckets = layOut(parameters).map((group): Bucket => {
-    const length = Math.ceil(group.size / lane) * lane
-    const values = upload(group, length, parameters)
-    return {
-      slots: group.slots,
-      decays: group.decays,
-      length,
-      values,
-      first: upload(group, length, moments?.first),
-      second: upload(group, length, moments?.second),
-      views: tf.tidy(() => [...viewsOf(values, group.slots, length)])
-    }
-  })
+  const groups = layOut(Array.from(parameters, ([name, { shape }]) => ({ name, shape })))
+  // In a tidy, so that nothing stays behind when there is no room for all of it.
+  const stored = tf.tidy(() =>
+    groups.map((group) => {
+      const length = lengthOf(group)
+      const values = upload(group, length, parameters)
+      return {
+        values,
+        first: upload(group, length, moments?.first),
+        second: upload(group, length, moments?.second),
+        views: [...viewsOf(values, group.slots, length)]
+      }
+    })
+  )
+  const buckets = groups.map((group, index): Bucket => ({
+    slots: group.slots,
+    decays: group.decays,
+    length: lengthOf(group),
+    ...stored[index]!
+  }))
 
   const join = (gradients: ReadonlyArray<Tensor>): Gradients =>
-    tf.tidy(() =>
-      buckets.map(({ length, slots }) => {
+    buckets.map(({ length, slots }) => {
+      const joined = tf.tidy(() => {
         const parts = slots.map(({ index, size }) => tf.reshape(gradients[index]!, [size]) as Tensor1D)
         const last = slots[slots.length - 1]!
         const padding = length - last.offset - last.size
         return padding === 0 && parts.length === 1
-          ? tf.clone(parts[0]!)
+          ? parts[0]!
           : tf.concat1d(padding === 0 ? parts : [...parts, tf.zeros([padding]) as Tensor1D])
       })
-    )
+      // At once, so that no more than one of these tensors is there twice.
+      tf.dispose(slots.map(({ index }) => gradients[index]!))
+      return joined
+    })
 
   /** Rows first, then their sums: a float32 that added up all squares one by one would lose the small ones. */
   const squaredNorm = (gradients: Gradients): Tensor =>
     tf.tidy(() =>
       tf.sum(
-        tf.stack(gradients.map((flat) => tf.sum(tf.sum(tf.square(tf.reshape(flat, [flat.size / lane, lane])), 1))))
+        tf.stack(
+          gradients.map((flat) =>
+            tf.tidy(() => tf.sum(tf.sum(tf.square(tf.reshape(flat, [flat.size / lane, lane])), 1)))
+          )
+        )
       )
     )
 
@@ -152,21 +192,25 @@ export const make = (tf: Tf, parameters: Parameters, settings: AdamW, moments?: 
     const correction1 = 1 - beta1 ** (step + 1)
     const correction2 = 1 - beta2 ** (step + 1)
     for (const [i, bucket] of buckets.entries()) {
-      const [values, first, second, ...views] = tf.tidy(() => {
-        const gradient = scale === 1 ? gradients[i]! : tf.mul(gradients[i]!, scale)
-        const first: Tensor1D = tf.add(tf.mul(bucket.first, beta1), tf.mul(gradient, 1 - beta1))
-        const second: Tensor1D = tf.add(tf.mul(bucket.second, beta2), tf.mul(tf.square(gradient), 1 - beta2))
-        const deviation = tf.add(tf.mul(tf.sqrt(second), 1 / Math.sqrt(correction2)), epsilon)
-        const direction = tf.mul(tf.div(first, deviation), learningRate / correction1)
+      const replace = (name: "first" | "second" | "values", compute: () => Tensor1D) => {
+        bucket[name] = InPlace.assign(tf, bucket[name], tf.tidy(compute))
+      }
+      const gradient = scale === 1 ? tf.clone(gradients[i]!) : tf.mul(gradients[i]!, scale)
+      try {
+        replace("first", () => tf.add(tf.mul(bucket.first, beta1), tf.mul(gradient, 1 - beta1)))
+        replace("second", () => tf.add(tf.mul(bucket.second, beta2), tf.mul(tf.square(gradient), 1 - beta2)))
+      } finally {
+        gradient.dispose()
+      }
+      replace("values", () => {
+        const deviation = tf.tidy(() => tf.add(tf.mul(tf.sqrt(bucket.second), 1 / Math.sqrt(correction2)), epsilon))
+        const direction = tf.tidy(() => tf.mul(tf.div(bucket.first, deviation), learningRate / correction1))
+        deviation.dispose()
         const shrink = bucket.decays ? 1 - learningRate * weightDecay : 1
-        const values: Tensor1D = tf.sub(shrink === 1 ? bucket.values : tf.mul(bucket.values, shrink), direction)
-        return [values, first, second, ...viewsOf(values, bucket.slots, bucket.length)]
-      }) as [Tensor1D, Tensor1D, Tensor1D, ...Array<Tensor>]
-      tf.dispose([bucket.values, bucket.first, bucket.second, ...bucket.views])
-      bucket.values = values
-      bucket.first = first
-      bucket.second = second
-      bucket.views = views
+        return tf.sub(shrink === 1 ? bucket.values : tf.mul(bucket.values, shrink), direction)
+      })
+      const views = tf.tidy(() => [...viewsOf(bucket.values, bucket.slots, bucket.length)])
+      bucket.views = bucket.views.map((view, index) => InPlace.assign(tf, view, views[index]!))
     }
   }
 

@@ -3,7 +3,8 @@
  */
 import type { Model, Parameters } from "../model/Architecture.ts"
 import type { Batch } from "../model/Examples.ts"
-import type { Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
+import type { Tensor1D, Tf } from "../tensor/Backend.ts"
+import * as Backpropagation from "../tensor/Backpropagation.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
 import * as Loss from "./Loss.ts"
 import * as Optimizer from "./Optimizer.ts"
@@ -47,10 +48,12 @@ export const make = (tf: Tf, { hyperparameters, model, moments, parameters, tota
     tf.tidy(() => {
       const current = optimizer.parameters()
       const dropout = rate === 0 ? undefined : { seed, step, rate }
-      const { grads, value } = tf.valueAndGrads((...values: Array<Tensor>) =>
-        Loss.mean(tf, model, new Map(names.map((name, i) => [name, values[i]!])), batch, dropout)
-      )(names.map((name) => current.get(name)!))
-      const gradients = optimizer.join(grads)
+      const { gradients: apart, value } = Backpropagation.valueAndGradients(
+        tf,
+        () => Loss.mean(tf, model, current, batch, dropout),
+        names.map((name) => current.get(name)!)
+      )
+      const gradients = optimizer.join(apart)
       return [tf.stack([value, optimizer.squaredNorm(gradients)]) as Tensor1D, ...gradients]
     }) as [Tensor1D, ...Array<Tensor1D>]
 

@@ -8,10 +8,12 @@ import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
+import { catchExhaustion, type DoesNotFit, type OutOfMemory } from "../model/Memory.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
 import { Backend } from "../tensor/Backend.ts"
 import * as Batches from "./Batches.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
+import * as Memory from "./Memory.ts"
 import * as Resume from "./Resume.ts"
 import * as Step from "./Step.ts"
 
@@ -83,6 +85,8 @@ export class Diverged extends Schema.TaggedError<Diverged>()("Diverged", {
 
 export type TrainError =
   | Diverged
+  | DoesNotFit
+  | OutOfMemory
   | Examples.InvalidExample
   | TokenOutOfRange
   | UnknownArchitecture
@@ -154,7 +158,8 @@ const loop = Effect.fnUntraced(function*(stepper: Step.Stepper, model: Model, op
  * bit. Nothing stays on the backend afterwards, however the run ends.
  *
  * It fails with {@link Diverged} when loss or gradients are not finite, or the loss exceeds ten times that of a uniform
- * guess.
+ * guess; with `DoesNotFit`, before anything is put on the backend, when the run would need more memory than there is; and
+ * with `OutOfMemory` when the backend's memory is full all the same.
  */
 export const train: (options: Options) => Effect.Effect<TrainResult, TrainError, Backend> = Effect.fnUntraced(
   function*(options: Options) {
@@ -171,6 +176,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
       seed: hyperparameters.seed
     }
     if (resume !== undefined) yield* Resume.check(resume, plan, model.parameters)
+    yield* Memory.ensure({ model, examples, hyperparameters })
     // In the model's order, not in that of a file: the order of parameters decides the order of sums.
     const from = resume?.parameters ?? start.tensors
     const parameters = new Map(model.parameters.map(({ name }) => [name, from.get(name)!]))
@@ -186,7 +192,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
       ),
       (stepper) => loop(stepper, model, options, resume?.step ?? 0),
       (stepper) => Effect.sync(stepper.dispose)
-    )
+    ).pipe(catchExhaustion("training"))
     return {
       checkpoint: { ...start, tensors: reached.parameters },
       state: { ...reached, plan },

@@ -49,6 +49,43 @@ export interface HiddenOptions {
   readonly dropout?: Dropout
 }
 
+/** How much a batch holds, as far as memory goes. */
+export interface BatchExtent {
+  readonly batch: number
+  /** Tokens a text, with padding. */
+  readonly time: number
+  /** Positions from which a prediction is made, in all texts together. */
+  readonly rows: number
+}
+
+/**
+ * What a batch needs of a backend's memory on its way through a model's body, in numbers (of 4 bytes): what lives at the
+ * same time, without the parameters and without one gradient for each of them. An upper bound, close to what is measured.
+ */
+export interface Footprint {
+  /** Values that the forward pass leaves for the backward pass. */
+  readonly saved: number
+  /**
+   * The most beside them while the forward pass turns into the backward pass, apart from logits and the head: values that
+   * pass, and gradients of parameters that come before saved values of their size go.
+   */
+  readonly turning: number
+  /** The most beside one gradient for each parameter at the end of the backward pass. */
+  readonly ending: number
+  /** The most at any moment of a forward pass that no backward pass follows, up to the hidden states. */
+  readonly predicting: number
+  /** What is left of that once the hidden states are there: they, and what the whole pass holds. */
+  readonly hidden: number
+  /** The weight that makes logits of hidden states. Its gradient is the first, and stays to the end. */
+  readonly head: number
+}
+
+export interface FootprintOptions {
+  readonly dropout: boolean
+  /** Whether the backend has the fused kernels of norm, attention and activation: composed operations keep more. */
+  readonly fused: boolean
+}
+
 /** A model of one shape with one head: its parameters' names and shapes, and its forward pass. */
 export interface Model {
   readonly family: string
@@ -75,6 +112,8 @@ export interface Model {
   ) => Tensor2D
   /** The head on hidden states: `[rows, width]` to `[rows, outputs]`. */
   readonly logits: (tf: Tf, parameters: ReadonlyMap<string, Tensor>, rows: Tensor2D) => Tensor2D
+  /** What a batch takes of the backend's memory. Whoever changes what {@link Model.hidden} keeps changes this too. */
+  readonly footprint: (extent: BatchExtent, options: FootprintOptions) => Footprint
   /** Which token of a text a classifier reads. */
   readonly pooledPosition: (tokens: ArrayLike<number>) => number
 }

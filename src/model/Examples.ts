@@ -88,6 +88,15 @@ export const check: (
   }
 )
 
+/** From how many positions of an example a prediction is made. */
+export const predictions = (model: Pick<Model, "head">, example: Example): number => {
+  if (model.head === "sequence-classification") return 1
+  const labels = labelsOf(example)
+  let count = 0
+  for (let position = 1; position < labels.length; position++) if (labels[position] !== ignored) count++
+  return count
+}
+
 /**
  * Pads the listed examples on the right to the longest of them, and finds what is to be predicted where. The target of a
  * classifier's example without a class is 0.

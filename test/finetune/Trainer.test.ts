@@ -1,4 +1,4 @@
-import { assert, layer } from "@effect/vitest"
+import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
@@ -13,6 +13,7 @@ import * as Safetensors from "../../src/model/Safetensors.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Random from "../../src/random/Random.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
+import { everywhere } from "../tensor/Parity.ts"
 
 const folder = (name: string): Map<string, Uint8Array> => {
   const url = new URL(`../fixtures/hf/${name}/`, import.meta.url)
@@ -51,7 +52,7 @@ const small = Effect.gen(function*() {
   return { model, task, examples, hyperparameters }
 })
 
-layer(Backend.layer("wasm"))("Trainer", (it) => {
+const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
   for (const name of ["gpt2", "gpt2-classification"]) {
     it.effect(`follows twenty steps of torch on ${name}`, () =>
       Effect.gen(function*() {
@@ -253,4 +254,6 @@ layer(Backend.layer("wasm"))("Trainer", (it) => {
       )
       assert.deepInclude(other, { _tag: "ResumeMismatch", field: "batchSize", saved: "8", given: "4" })
     }))
-})
+}
+
+for (const name of everywhere) layer(Backend.layer(name))(`Trainer on ${name}`, trainer)
