@@ -7,7 +7,7 @@
 import type { KernelFunc, TensorInfo } from "../TensorFlow.ts"
 import { type KernelCall, sizeOf, zeros } from "./Gpu.ts"
 import * as Program from "./Program.ts"
-import { reduction, threadsFor } from "./Reduction.ts"
+import { exponentials, threadsFor } from "./Reduction.ts"
 
 const forward = (threads: number): Program.Program => ({
   name: `cross-entropy, ${threads} threads`,
@@ -16,21 +16,12 @@ const forward = (threads: number): Program.Program => ({
   given: { width: "u32" },
   threads,
   code: `
-${reduction("largest", threads, "max(a, b)")}
-${reduction("total", threads, "a + b")}
-
+${exponentials(threads)}
 fn run(group: u32, thread: u32) {
   let row = group * given.width;
-  var high = -3.4028234e38f;
-  for (var at = thread; at < given.width; at += ${threads}u) {
-    high = max(high, f32(logits[row + at]));
-  }
-  high = largest(high, thread);
-  var sum = 0f;
-  for (var at = thread; at < given.width; at += ${threads}u) {
-    sum += exp(f32(logits[row + at]) - high);
-  }
-  sum = total(sum, thread);
+  let found = exponentials(row, thread);
+  let high = found.x;
+  let sum = found.y;
   if (thread == 0u) {
     // Apart from the largest, so that where it is far from 0 the difference keeps its digits.
     let above = log(sum);

@@ -31,3 +31,25 @@ fn ${name}(value: f32, thread: u32) -> f32 {
   return ${name}_parts[0];
 }
 `
+
+/**
+ * Defines `fn exponentials(row: u32, thread: u32) -> vec2f`: the largest of the `given.width` numbers of `logits` from `row`
+ * on, and the sum of the exponentials of what all of them are above it.
+ */
+export const exponentials = (threads: number): string => `
+${reduction("largest", threads, "max(a, b)")}
+${reduction("total", threads, "a + b")}
+
+fn exponentials(row: u32, thread: u32) -> vec2f {
+  var high = -3.4028234e38f;
+  for (var at = thread; at < given.width; at += ${threads}u) {
+    high = max(high, f32(logits[row + at]));
+  }
+  high = largest(high, thread);
+  var sum = 0f;
+  for (var at = thread; at < given.width; at += ${threads}u) {
+    sum += exp(f32(logits[row + at]) - high);
+  }
+  return vec2f(high, total(sum, thread));
+}
+`
