@@ -63,7 +63,7 @@ const gradientDifference = async (tf: Tf, size: Step.Size): Promise<number> => {
       largest = Math.max(largest, Math.abs(expected[i]!))
     }
   }
-  tf.dispose([weights, ours, stock])
+  tf.dispose([weights, [...ours], [...stock]])
   return worst / largest
 }
 

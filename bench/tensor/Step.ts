@@ -3,6 +3,7 @@
  * in the wild, and our operations.
  */
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tf } from "../../src/tensor/Backend.ts"
+import * as Backpropagation from "../../src/tensor/Backpropagation.ts"
 import type * as Operations from "../../src/tensor/Operations.ts"
 
 export interface Size {
@@ -140,13 +141,21 @@ const loss = (
   return style.crossEntropy(tf, logits, cut(1), weights)
 }
 
-export const gradients = (tf: Tf, style: Style, size: Size, weights: Weights): Array<Tensor> => {
-  const names = Object.keys(weights)
-  const { grads, value } = tf.valueAndGrads((...values) => loss(tf, style, size, names, values))(
-    Object.values(weights)
+/** The textbook's by TensorFlow.js' own backward pass, ours by ours. */
+export const gradients = (tf: Tf, style: Style, size: Size, weights: Weights): ReadonlyArray<Tensor> => {
+  const names = Object.keys(weights), values = Object.values(weights)
+  if (style === textbook) {
+    const { grads, value } = tf.valueAndGrads((...values) => loss(tf, style, size, names, values))(values)
+    value.dispose()
+    return grads
+  }
+  const { gradients, value } = Backpropagation.valueAndGradients(
+    tf,
+    () => loss(tf, style, size, names, values),
+    values
   )
   value.dispose()
-  return grads
+  return gradients
 }
 
 /** One step of gradient descent, in place. */
