@@ -8,11 +8,8 @@ import * as Schema from "effect/Schema"
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
 import {
-  type BatchExtent,
   type Config,
   type Family,
-  type Footprint,
-  type FootprintOptions,
   type Head,
   type HiddenOptions,
   InvalidConfig,
@@ -21,6 +18,7 @@ import {
   type TokenBatch
 } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
+import { footprint } from "./Gpt2Footprint.ts"
 
 const modelType = "gpt2"
 
@@ -253,74 +251,6 @@ const hidden = (
     through((x) => feedForward(`h.${layer}`, x))
   }
   return norm("ln_f", x) as Tensor2D
-}
-
-/**
- * What a batch needs of memory, counted from what {@link hidden} and the operations keep.
- *
- * `stream` is a number for each position and unit of the residual stream, `wide` for each position and unit of the feed
- * forward part, `scores` for each weight of attention. In the last layer only the selected rows go beyond attention.
- */
-const footprint = (
-  { heads, inner, layers, vocabularySize, width, classes }: Settings,
-  head: Head,
-  { batch, rows, time }: BatchExtent,
-  { dropout, fused }: FootprintOptions
-): Footprint => {
-  const stream = batch * time * width, wide = batch * time * inner, scores = batch * heads * time * time
-  const selected = rows * width, selectedWide = rows * inner
-  const mask = batch * time * time
-  const dropped = dropout ? 2 : 0
-  /** A row's mean and deviation, or what stands for them. */
-  const perRow = 2
-  const wides = fused ? 2 : 3
-  const kept = scores * (dropout && !fused ? 2 : 1)
-  // Input and result of the norm, queries, keys, values, and what attention gives; dropout keeps its input and factors.
-  const attention = (6 + dropped) * stream + perRow * batch * time + kept
-  const feedForward = (2 + dropped) * stream + wides * wide + perRow * batch * time
-  const lastAttention = (fused ? 6 : 7) * stream + (1 + dropped) * selected + perRow * batch * time + kept
-  const lastFeedForward = (2 + dropped) * selected + wides * selectedWide + perRow * rows
-  const embeddings = dropped * stream + batch * time
-  const norm = 2 * selected + perRow * rows
-  const saved = embeddings + (layers - 1) * (attention + feedForward) + lastAttention + lastFeedForward + norm
-  const lastWeights = 2 * inner * width + 4 * width * width
-  const goneBefore = lastFeedForward + norm
-  // A weight that is used the other way round is turned first where products are composed.
-  const turned = fused ? 0 : inner * width
-  // Backward, around attention; composed of many operations it needs more, and so does a feed forward part.
-  const aroundAttention = fused ? 5 * stream + time * time : 7 * scores + 13 * stream
-  const aroundFeedForward = fused || layers === 1 ? 0 : 9 * wide + 3 * stream
-  // Forward the mask, and factors that only attention reads.
-  const forward = mask + (fused ? (dropout ? scores + time * time : 0) + 2 * stream : 4 * scores + 8 * stream)
-  const turning = turned + Math.max(
-    forward,
-    (fused ? 2 : 9) * selectedWide + 3 * selected - norm,
-    lastWeights + aroundAttention + 2 * selected - goneBefore,
-    lastWeights + aroundFeedForward - goneBefore - lastAttention
-  )
-  // The embedding's gradient comes in two parts where it makes the logits too, and they are added up.
-  const embedding = vocabularySize * width
-  const first = layers === 1 ? lastAttention : attention
-  const ending = turned + embeddings + Math.max(
-    first + Math.max(aroundAttention, aroundFeedForward),
-    3 * stream + (head === "causal-language-modeling" ? 2 * embedding : 0)
-  )
-  // The mask, token ids and rows stay; a part of a layer comes and goes.
-  const staying = mask + batch * time + rows
-  const parts = fused
-    ? [6 * stream + scores + 4 * selected, 4 * selected + 2 * selectedWide]
-    : [16 * stream + 3 * scores, 3 * selected + 7 * selectedWide]
-  if (layers > 1) parts.push(...(fused ? [8 * stream + scores, 4 * stream + 2 * wide] : [3 * stream + 7 * wide]))
-  const predicting = staying + perRow * batch * time + Math.max(...parts)
-  const hidden = staying + 2 * selected + perRow * rows
-  return {
-    saved,
-    turning,
-    ending,
-    predicting,
-    hidden,
-    head: head === "causal-language-modeling" ? embedding : classes * width
-  }
 }
 
 /**

@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as os from "node:os"
 import { Backend, type Tf } from "../tensor/Backend.ts"
+import * as Exhaustion from "../tensor/Exhaustion.ts"
 import * as FusedKernels from "../tensor/FusedKernels.ts"
-import * as Exhaustion from "../tensor/OutOfMemory.ts"
 import { type BatchExtent, type Model, sizeOf } from "./Architecture.ts"
 
 /** Bytes for a person. */
