@@ -7,6 +7,7 @@ import * as Examples from "../model/Examples.ts"
 import * as Memory from "../model/Memory.ts"
 import { Backend, type Tf } from "../tensor/Backend.ts"
 import * as FusedKernels from "../tensor/FusedKernels.ts"
+import * as InPlace from "../tensor/InPlace.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
 import * as Optimizer from "./Optimizer.ts"
 
@@ -21,12 +22,15 @@ const smallThings = 65_536
 export interface Options extends FootprintOptions {
   /** Whether the backend has the fused kernel of the loss. */
   readonly fusedLoss: boolean
+  /** Whether the backend updates parameters where they lie. */
+  readonly inPlace: boolean
 }
 
 /** What of the options is the backend's. */
 export const fusedOn = (tf: Tf): Omit<Options, "dropout"> => ({
   fused: Memory.hasFusedBody(tf),
-  fusedLoss: FusedKernels.has(tf, FusedKernels.names.crossEntropy, [])
+  fusedLoss: FusedKernels.has(tf, FusedKernels.names.crossEntropy, []),
+  inPlace: InPlace.hasAdamW(tf)
 })
 
 /**
@@ -39,7 +43,7 @@ export const peakBytes = (
   options: Options
 ): number => {
   const { ending, head, saved, turning } = model.footprint(extent, options)
-  const { held, updating } = Optimizer.footprint(model.parameters)
+  const { held, updating } = Optimizer.footprint(model.parameters, options.inPlace)
   const gradients = Memory.numbersOf(model)
   const logits = extent.rows * model.outputs
   // Going backward, saved values go as gradients come: the most is at one end or the other.

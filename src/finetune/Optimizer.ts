@@ -105,15 +105,18 @@ export interface Footprint {
   readonly updating: number
 }
 
-/** The footprint of an optimizer of these parameters. */
+/** The footprint of an optimizer of these parameters; `inPlace` where the backend updates them where they lie. */
 export const footprint = (
-  parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>
+  parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>,
+  inPlace: boolean
 ): Footprint => {
   const groups = layOut(parameters)
+  // A group while it is joined, or its squares; composed, its scaled gradient, new second moment and three terms of it.
+  const temporaries = inPlace ? 1 : 5
   return {
     held: groups.reduce((sum, group) => sum + 3 * lengthOf(group) + (hasCopies(group) ? lengthOf(group) : 0), 0),
-    // The scaled gradient, the new second moment, and three terms of it; and what padding adds to the joined gradients.
-    updating: groups.reduce((most, group) => Math.max(most, 5 * lengthOf(group)), 0) + lane * groups.length
+    // With what padding adds to the joined gradients.
+    updating: groups.reduce((most, group) => Math.max(most, temporaries * lengthOf(group)), 0) + lane * groups.length
   }
 }
 
@@ -188,27 +191,42 @@ export const make = (tf: Tf, parameters: Parameters, settings: AdamW, moments?: 
       )
     )
 
+  /** An update from operations of every backend. */
+  const compose = (bucket: Bucket, given: Tensor1D, factors: InPlace.AdamWFactors): void => {
+    const { inverseRoot, rate, scale, shrink } = factors
+    const replace = (name: "first" | "second" | "values", compute: () => Tensor1D) => {
+      bucket[name] = InPlace.assign(tf, bucket[name], tf.tidy(compute))
+    }
+    const gradient = scale === 1 ? tf.clone(given) : tf.mul(given, scale)
+    try {
+      replace("first", () => tf.add(tf.mul(bucket.first, beta1), tf.mul(gradient, 1 - beta1)))
+      replace("second", () => tf.add(tf.mul(bucket.second, beta2), tf.mul(tf.square(gradient), 1 - beta2)))
+    } finally {
+      gradient.dispose()
+    }
+    replace("values", () => {
+      const deviation = tf.tidy(() => tf.add(tf.mul(tf.sqrt(bucket.second), inverseRoot), epsilon))
+      const direction = tf.tidy(() => tf.mul(tf.div(bucket.first, deviation), rate))
+      deviation.dispose()
+      return tf.sub(shrink === 1 ? bucket.values : tf.mul(bucket.values, shrink), direction)
+    })
+  }
+
   const update = (gradients: Gradients, { learningRate, scale, step }: Update): void => {
     const correction1 = 1 - beta1 ** (step + 1)
     const correction2 = 1 - beta2 ** (step + 1)
+    const inverseRoot = 1 / Math.sqrt(correction2), rate = learningRate / correction1
     for (const [i, bucket] of buckets.entries()) {
-      const replace = (name: "first" | "second" | "values", compute: () => Tensor1D) => {
-        bucket[name] = InPlace.assign(tf, bucket[name], tf.tidy(compute))
+      const factors = {
+        scale,
+        beta1,
+        beta2,
+        inverseRoot,
+        epsilon,
+        rate,
+        shrink: bucket.decays ? 1 - learningRate * weightDecay : 1
       }
-      const gradient = scale === 1 ? tf.clone(gradients[i]!) : tf.mul(gradients[i]!, scale)
-      try {
-        replace("first", () => tf.add(tf.mul(bucket.first, beta1), tf.mul(gradient, 1 - beta1)))
-        replace("second", () => tf.add(tf.mul(bucket.second, beta2), tf.mul(tf.square(gradient), 1 - beta2)))
-      } finally {
-        gradient.dispose()
-      }
-      replace("values", () => {
-        const deviation = tf.tidy(() => tf.add(tf.mul(tf.sqrt(bucket.second), 1 / Math.sqrt(correction2)), epsilon))
-        const direction = tf.tidy(() => tf.mul(tf.div(bucket.first, deviation), learningRate / correction1))
-        deviation.dispose()
-        const shrink = bucket.decays ? 1 - learningRate * weightDecay : 1
-        return tf.sub(shrink === 1 ? bucket.values : tf.mul(bucket.values, shrink), direction)
-      })
+      if (!InPlace.adamW(tf, { ...bucket, gradient: gradients[i]! }, factors)) compose(bucket, gradients[i]!, factors)
       const views = tf.tidy(() => [...viewsOf(bucket.values, bucket.slots, bucket.length)])
       bucket.views = bucket.views.map((view, index) => InPlace.assign(tf, view, views[index]!))
     }

@@ -5,6 +5,8 @@ import * as Optimizer from "../../src/finetune/Optimizer.ts"
 import { type Parameter, sizeOf } from "../../src/model/Architecture.ts"
 import * as Random from "../../src/random/Random.ts"
 import { Backend, type Tensor } from "../../src/tensor/Backend.ts"
+import * as InPlace from "../../src/tensor/InPlace.ts"
+import * as Kernels from "../../src/tensor/wasm/Kernels.ts"
 
 const reference: { w0: Array<number>; target: Array<number>; shape: [number, number]; weights: Array<Array<number>> } =
   JSON.parse(readFileSync(new URL("../fixtures/hf/optimizers-schedules.json", import.meta.url), "utf8")).optimizers
@@ -40,6 +42,39 @@ layer(Backend.layer("wasm"))("Optimizer", (it) => {
       }
       optimizer.dispose()
       assert.strictEqual(tf.memory().numTensors, before)
+    }))
+
+  it.effect("takes the very same steps in place and by operations one by one", () =>
+    Effect.gen(function*() {
+      const { tf } = yield* Backend
+      const shapes = { matrix: [13, 11], bias: [11], scalar: [] }
+      const parameters = new Map(Object.entries(shapes).map(([name, shape]) => [name, random(name, shape)]))
+      const settings = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.3 }
+      const run = Effect.fnUntraced(function*() {
+        const optimizer = Optimizer.make(tf, parameters, settings)
+        for (let step = 0; step < 6; step++) {
+          const gradients = Object.entries(shapes).map(([name, shape]) =>
+            tf.tensor(random(`d${name}${step}`, shape).data, [...shape], "float32")
+          )
+          const joined = optimizer.join(gradients)
+          optimizer.update(joined, { step, learningRate: 0.01, scale: step % 2 === 0 ? 1 : 0.37 })
+          tf.dispose([...joined])
+        }
+        const found = yield* Effect.promise(() => optimizer.read())
+        optimizer.dispose()
+        return [found.parameters, found.moments.first, found.moments.second].map((all) =>
+          Array.from(all, ([name, { data }]) => [name, Array.from(data)])
+        )
+      })
+      assert.isTrue(InPlace.hasAdamW(tf))
+      const inPlace = yield* run()
+      Kernels.uninstall(tf)
+      Kernels.install(tf, { relaxedSimd: false })
+      assert.isFalse(InPlace.hasAdamW(tf))
+      const composed = yield* run()
+      Kernels.uninstall(tf)
+      Kernels.install(tf)
+      assert.deepStrictEqual(inPlace, composed)
     }))
 
   it.effect("treats each parameter as if it were alone, large or small", () =>

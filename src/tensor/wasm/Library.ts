@@ -18,6 +18,22 @@ type Flag = 0 | 1
 
 /** What `assembly/Module.as` exports. Its files say what each function does. */
 export interface Functions {
+  readonly adamW: (
+    values: Address,
+    first: Address,
+    second: Address,
+    gradient: Address,
+    count: number,
+    scale: number,
+    beta1: number,
+    rest1: number,
+    beta2: number,
+    rest2: number,
+    inverseRoot: number,
+    epsilon: number,
+    rate: number,
+    shrink: number
+  ) => void
   readonly product: (
     a: Address,
     strideA: number,

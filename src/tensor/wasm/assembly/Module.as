@@ -1,5 +1,6 @@
 // What the module offers. AssemblyScript, compiled by compile.ts.
 
+export { adamW } from "./Adam"
 export { attend, attendGradient } from "./Attention"
 export { dropoutFactors } from "./Dropout"
 export { crossEntropyGradient, sumExponentials } from "./Loss"
