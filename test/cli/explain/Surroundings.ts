@@ -193,6 +193,8 @@ cd "${packages}/$NAME" && "${python}" -m zipfile -c "$TO/$(echo "$NAME" | sed 's
           cwd: project,
           env: { PATH: bin(without, instead), ...env }
         })
+        // A script that stops early leaves what it was not yet sent: its exit code and words are the answer.
+        child.stdin.on("error", (error: NodeJS.ErrnoException) => error.code === "EPIPE" ? undefined : reject(error))
         child.stdin.end(piped ? script : "")
         let output = ""
         for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => output += chunk)
