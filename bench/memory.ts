@@ -14,7 +14,6 @@ import * as Predict from "../src/evaluate/Predict.ts"
 import { defaults, type Hyperparameters } from "../src/finetune/Hyperparameters.ts"
 import * as Memory from "../src/finetune/Memory.ts"
 import * as Trainer from "../src/finetune/Trainer.ts"
-import type { Head } from "../src/model/Architecture.ts"
 import * as Checkpoint from "../src/model/Checkpoint.ts"
 import * as Examples from "../src/model/Examples.ts"
 import * as Gpt2 from "../src/model/Gpt2.ts"
@@ -42,7 +41,7 @@ interface Peak {
 }
 
 interface Shape {
-  readonly head: Head
+  readonly head: "sequence-classification" | "causal-language-modeling"
   readonly width: number
   readonly layers: number
   readonly heads: number

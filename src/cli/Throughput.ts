@@ -32,7 +32,7 @@ export const measure: Probe.Measure = Effect.fnUntraced(function*(tf) {
       (_, position) => (31 * row + 7 * position) % shape.vocabularySize
     )
   }))
-  const batchOf = (size: number) => Examples.collate(model, examples, Array.from({ length: size }, (_, row) => row))
+  const batchOf = (size: number) => Examples.collate(model, examples, Array.from({ length: size }, (_, row) => [row]))
   return yield* Effect.acquireUseRelease(
     Effect.sync(() =>
       Step.make(tf, {

@@ -11,6 +11,7 @@ import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
 import * as Memory from "../model/Memory.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
+import * as Weights from "../model/Weights.ts"
 import { Backend, type Tensor, type Tf } from "../tensor/Backend.ts"
 
 export interface Options {
@@ -129,12 +130,11 @@ const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options,
   yield* Effect.acquireUseRelease(
     Effect.sync(() => upload(tf, model, checkpoint.tensors)),
     Effect.fnUntraced(function*(parameters: ReadonlyMap<string, Tensor>) {
+      const weights = Weights.make(tf, model, parameters)
       for (const indices of batchesOf(model, examples, batchSize, budget, fused)) {
-        const batch = Examples.collate(model, examples, indices)
+        const batch = Examples.collate(model, examples, Examples.oneEach(indices))
         const logits = yield* Effect.uninterruptible(Effect.promise(async () => {
-          const rows = tf.tidy(() =>
-            model.logits(tf, parameters, model.hidden(tf, parameters, batch, { rows: batch.rows }))
-          )
+          const rows = tf.tidy(() => model.logits(tf, weights, model.hidden(tf, weights, batch, { rows: batch.rows })))
           try {
             return await rows.data<"float32">()
           } finally {

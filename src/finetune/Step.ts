@@ -3,6 +3,7 @@
  */
 import type { Model, Parameters } from "../model/Architecture.ts"
 import type { Batch } from "../model/Examples.ts"
+import * as Weights from "../model/Weights.ts"
 import type { Tensor1D, Tf } from "../tensor/Backend.ts"
 import * as Backpropagation from "../tensor/Backpropagation.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
@@ -50,7 +51,7 @@ export const make = (tf: Tf, { hyperparameters, model, moments, parameters, tota
       const dropout = rate === 0 ? undefined : { seed, step, rate }
       const { gradients: apart, value } = Backpropagation.valueAndGradients(
         tf,
-        () => Loss.mean(tf, model, current, batch, dropout),
+        () => Loss.mean(tf, model, Weights.make(tf, model, current), batch, dropout === undefined ? {} : { dropout }),
         names.map((name) => current.get(name)!)
       )
       const gradients = optimizer.join(apart)

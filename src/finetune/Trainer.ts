@@ -20,11 +20,11 @@ import * as Step from "./Step.ts"
 /** What the model learns to do. */
 export type Task =
   | {
-    readonly head: "sequence-classification"
+    readonly head: "sequence-classification" | "token-classification"
     /** The classes, in the order of their indices. */
     readonly labels: ReadonlyArray<string>
   }
-  | { readonly head: "causal-language-modeling" }
+  | { readonly head: "sequence-regression" | "causal-language-modeling" }
 
 /** What is known of a step once it is taken. */
 export interface StepMetrics {
@@ -128,7 +128,7 @@ const loop = Effect.fnUntraced(function*(stepper: Step.Stepper, model: Model, op
       planned = epoch
     }
     const started = performance.now()
-    const batch = Examples.collate(model, examples, plan[step - epoch * perEpoch]!)
+    const batch = Examples.collate(model, examples, Examples.oneEach(plan[step - epoch * perEpoch]!))
     const result = yield* Effect.uninterruptible(Effect.promise(() => stepper.take(batch, step)))
     const ended = performance.now()
     if (isDiverged(model, result)) return yield* new Diverged({ step, ...result })

@@ -4,8 +4,10 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Random from "../random/Random.ts"
-import type { Tensor, Tensor2D, Tf } from "../tensor/Backend.ts"
+import type { Tensor2D, Tf } from "../tensor/Backend.ts"
 import type { Dropout } from "./Dropout.ts"
+import type { KeyValueCache } from "./KeyValueCache.ts"
+import type { Weights } from "./Weights.ts"
 
 /** A parsed config.json, with every field that we do not read kept as it is. */
 export type Config = Readonly<Record<string, unknown>>
@@ -19,8 +21,17 @@ export interface Parameter {
 /** Weights by their names in transformers. */
 export type Parameters = ReadonlyMap<string, Parameter>
 
-/** What a model puts on top of its hidden states. */
-export const Head = Schema.Literals(["causal-language-modeling", "sequence-classification"])
+/**
+ * What a model puts on top of its hidden states. `sequence-regression` is transformers' sequence classification with one
+ * output and `problem_type` "regression"; `none` is the bare body, or a body whose head is none of these.
+ */
+export const Head = Schema.Literals([
+  "causal-language-modeling",
+  "sequence-classification",
+  "sequence-regression",
+  "token-classification",
+  "none"
+])
 export type Head = typeof Head.Type
 
 export interface ParameterSpecification {
@@ -30,6 +41,22 @@ export interface ParameterSpecification {
   readonly initializer: "zeros" | "ones" | { readonly normal: number }
   /** Whether it belongs to the head, so that another head has other parameters in its place. */
   readonly head: boolean
+  /** 0 for embeddings, 1 and on for the layers, one more for what comes after them. */
+  readonly layer: number
+}
+
+/** A linear map of a model: a module whose weight an adapter can change. */
+export interface Linear {
+  /** The module's name in transformers: that of its weight without `.weight`. */
+  readonly name: string
+  readonly inputs: number
+  readonly outputs: number
+  readonly bias: boolean
+  /** How the weight is stored: `[in, out]` as transformers' Conv1D has it, or `[out, in]` as PyTorch's Linear. */
+  readonly layout: "in-out" | "out-in"
+  /** As in {@link ParameterSpecification}. */
+  readonly head: boolean
+  readonly layer: number
 }
 
 /** Token ids of several texts, padded on the right to one length. */
@@ -40,6 +67,11 @@ export interface TokenBatch {
   readonly inputIds: Int32Array
   /** How many ids of each row are not padding. */
   readonly lengths: Int32Array
+  /**
+   * Where rows hold several texts: which of its row's texts each position belongs to, counted from 0, row-major
+   * `[batch, time]`; -1 for padding. Texts do not see each other, and positions begin anew with each.
+   */
+  readonly segments?: Int32Array
 }
 
 export interface HiddenOptions {
@@ -47,6 +79,10 @@ export interface HiddenOptions {
   readonly rows?: Int32Array
   /** Without it nothing is dropped. */
   readonly dropout?: Dropout
+  /** Compute each layer anew in the backward pass instead of keeping what it computed (gradient checkpointing). */
+  readonly recompute?: boolean
+  /** Keys and values of the tokens before these: generation goes on from them, without gradients. */
+  readonly cache?: KeyValueCache
 }
 
 /** How much a batch holds, as far as memory goes. */
@@ -98,20 +134,14 @@ export interface Model {
   readonly outputs: number
   /** The token that pads texts, if the config names one. */
   readonly paddingId: number | undefined
+  readonly layers: number
   readonly parameters: ReadonlyArray<ParameterSpecification>
-  /**
-   * The last hidden states, after the final norm: `[batch * time, width]`, or `[rows, width]` of the selected rows.
-   *
-   * `parameters` holds a tensor for each name of {@link Model.parameters}.
-   */
-  readonly hidden: (
-    tf: Tf,
-    parameters: ReadonlyMap<string, Tensor>,
-    batch: TokenBatch,
-    options?: HiddenOptions
-  ) => Tensor2D
+  /** Its linear maps, those of the head among them, in the order of the forward pass. */
+  readonly linears: ReadonlyArray<Linear>
+  /** The last hidden states, after the final norm: `[batch * time, width]`, or `[rows, width]` of the selected rows. */
+  readonly hidden: (tf: Tf, weights: Weights, batch: TokenBatch, options?: HiddenOptions) => Tensor2D
   /** The head on hidden states: `[rows, width]` to `[rows, outputs]`. */
-  readonly logits: (tf: Tf, parameters: ReadonlyMap<string, Tensor>, rows: Tensor2D) => Tensor2D
+  readonly logits: (tf: Tf, weights: Weights, rows: Tensor2D, dropout?: Dropout) => Tensor2D
   /** What a batch takes of the backend's memory. Whoever changes what {@link Model.hidden} keeps changes this too. */
   readonly footprint: (extent: BatchExtent, options: FootprintOptions) => Footprint
   /** Which token of a text a classifier reads. */
@@ -121,8 +151,10 @@ export interface Model {
 /** A family: all models that share a `model_type`. */
 export interface Family {
   readonly modelType: string
-  /** The class name in transformers for each head that it can have. */
-  readonly architectures: Readonly<Record<Head, string>>
+  /** The class name in transformers for each head that it can have, `none` among them. */
+  readonly architectures: Readonly<Partial<Record<Head, string>>> & { readonly none: string }
+  /** Classes with a head of another kind, such as masked language modeling: their bodies are used, their heads are not. */
+  readonly otherArchitectures: ReadonlyArray<string>
   /** The name under which transformers saves a tensor today, or `undefined` for one that holds nothing learned. */
   readonly canonicalName: (name: string) => string | undefined
   readonly make: (config: Config, head: Head) => Effect.Effect<Model, InvalidConfig>

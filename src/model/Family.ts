@@ -3,8 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type Config, type Family, Head, type InvalidConfig, type Model } from "./Architecture.ts"
+import type { Config, Family, Head, InvalidConfig, Model } from "./Architecture.ts"
 import * as Gpt2 from "./Gpt2.ts"
+import * as Heads from "./Heads.ts"
 
 export const families: ReadonlyArray<Family> = [Gpt2.family]
 
@@ -26,7 +27,7 @@ const unknown = (config: Config) =>
   new UnknownArchitecture({
     modelType: String(config["model_type"] ?? ""),
     architectures: architecturesOf(config),
-    known: families.flatMap((family) => Object.values(family.architectures))
+    known: [...new Set(families.flatMap((family) => Object.values(family.architectures)))]
   })
 
 const architecturesOf = (config: Config): ReadonlyArray<string> => {
@@ -36,21 +37,31 @@ const architecturesOf = (config: Config): ReadonlyArray<string> => {
 
 /** The family of a config, by its `model_type` or else by the class that saved it. */
 export const of = (config: Config): Effect.Effect<Family, UnknownArchitecture> => {
-  const architectures = architecturesOf(config)
   const family = families.find((candidate) =>
     config["model_type"] === undefined
-      ? Object.values(candidate.architectures).some((name) => architectures.includes(name))
+      ? architecturesOf(config).length > 0 && headOf(candidate, config) !== undefined
       : candidate.modelType === config["model_type"]
   )
   return family === undefined ? Effect.fail(unknown(config)) : Effect.succeed(family)
 }
 
-/** The model that a config describes, with the head of the class that saved it. */
+/** The head of the class that saved a config; `none` for a config that names no class. */
+const headOf = (family: Family, config: Config): Head | undefined => {
+  const [architecture] = architecturesOf(config)
+  if (architecture === undefined || family.otherArchitectures.includes(architecture)) return "none"
+  const heads = (Object.keys(family.architectures) as Array<Head>)
+    .filter((head) => family.architectures[head] === architecture)
+  return heads.includes("sequence-regression") && Heads.isRegression(config) ? "sequence-regression" : heads[0]
+}
+
+/**
+ * The model that a config describes, with the head of the class that saved it. A class whose head is of another kind, such
+ * as masked language modeling, gives the bare body.
+ */
 export const model: (config: Config) => Effect.Effect<Model, UnknownArchitecture | InvalidConfig> = Effect.fnUntraced(
   function*(config: Config) {
     const family = yield* of(config)
-    const architectures = architecturesOf(config)
-    const head = Head.literals.find((candidate) => architectures.includes(family.architectures[candidate]))
+    const head = headOf(family, config)
     if (head === undefined) return yield* unknown(config)
     return yield* family.make(config, head)
   }
@@ -59,7 +70,9 @@ export const model: (config: Config) => Effect.Effect<Model, UnknownArchitecture
 /** The fields that describe a classifier's head. */
 const ofClassifier: ReadonlyArray<string> = ["id2label", "label2id", "num_labels", "problem_type"]
 
-/** A config for the same body with another head. A classifier has one class a label; without `labels` it keeps its own. */
+/**
+ * A config for the same body with another head. A classifier has one class a label; without `labels` it keeps its own.
+ */
 export const withHead: (
   config: Config,
   head: Head,
@@ -67,15 +80,29 @@ export const withHead: (
 ) => Effect.Effect<Config, UnknownArchitecture> = Effect.fnUntraced(
   function*(config: Config, head: Head, labels?: ReadonlyArray<string>) {
     const family = yield* of(config)
-    const changed: Config = { ...config, architectures: [family.architectures[head]] }
-    if (head === "sequence-classification" && labels === undefined) return changed
+    const architecture = family.architectures[head]
+    if (architecture === undefined) {
+      return yield* new UnknownArchitecture({
+        modelType: family.modelType,
+        architectures: [head],
+        known: [...new Set(Object.values(family.architectures))]
+      })
+    }
+    const changed: Config = { ...config, architectures: [architecture] }
+    const classifies = head === "sequence-classification" || head === "token-classification"
+    if (classifies && labels === undefined) return changed
     const rest = Object.fromEntries(Object.entries(changed).filter(([field]) => !ofClassifier.includes(field)))
-    if (head !== "sequence-classification" || labels === undefined) return rest
+    const named = head === "sequence-regression" ? ["LABEL_0"] : classifies ? labels! : undefined
+    if (named === undefined) return rest
     return {
       ...rest,
-      id2label: Object.fromEntries(labels.map((label, index) => [String(index), label])),
-      label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
-      problem_type: "single_label_classification"
+      id2label: Object.fromEntries(named.map((label, index) => [String(index), label])),
+      label2id: Object.fromEntries(named.map((label, index) => [label, index])),
+      ...(head === "sequence-regression"
+        ? { problem_type: "regression" }
+        : head === "sequence-classification"
+        ? { problem_type: "single_label_classification" }
+        : {})
     }
   }
 )

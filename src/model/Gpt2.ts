@@ -7,18 +7,24 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
+import * as Recomputation from "../tensor/Recomputation.ts"
 import {
   type Config,
   type Family,
   type Head,
   type HiddenOptions,
   InvalidConfig,
+  type Linear,
   type Model,
   type ParameterSpecification,
   type TokenBatch
 } from "./Architecture.ts"
+import * as Attention from "./Attention.ts"
 import * as Dropout from "./Dropout.ts"
 import { footprint } from "./Gpt2Footprint.ts"
+import * as Heads from "./Heads.ts"
+import type { KeyValueCache } from "./KeyValueCache.ts"
+import type { Weights } from "./Weights.ts"
 
 const modelType = "gpt2"
 
@@ -40,6 +46,8 @@ const Fields = Schema.Struct({
   resid_pdrop: field(Rate),
   embd_pdrop: field(Rate),
   attn_pdrop: field(Rate),
+  classifier_dropout: field(Rate),
+  hidden_dropout: field(Rate),
   layer_norm_epsilon: field(Positive),
   initializer_range: field(Positive),
   scale_attn_weights: field(Schema.Boolean),
@@ -61,6 +69,7 @@ interface Settings {
   readonly embeddingDropout: number
   readonly attentionDropout: number
   readonly residualDropout: number
+  readonly headDropout: number
   readonly epsilon: number
   readonly initializerRange: number
   readonly paddingId: number | undefined
@@ -100,10 +109,11 @@ const readSettings = Effect.fnUntraced(function*(config: Config) {
     embeddingDropout: fields.embd_pdrop ?? 0.1,
     attentionDropout: fields.attn_pdrop ?? 0.1,
     residualDropout: fields.resid_pdrop ?? 0.1,
+    headDropout: fields.classifier_dropout ?? fields.hidden_dropout ?? 0.1,
     epsilon: fields.layer_norm_epsilon ?? 1e-5,
     initializerRange: fields.initializer_range ?? 0.02,
     paddingId: fields.pad_token_id ?? undefined,
-    classes: fields.id2label ? Object.keys(fields.id2label).length : fields.num_labels ?? 2
+    classes: Heads.outputsOf(config)
   }
   if (width % settings.heads !== 0) {
     return yield* invalid("n_embd", `is ${width}, which ${settings.heads} heads cannot share equally`)
@@ -118,124 +128,146 @@ const parametersOf = (settings: Settings, head: Head): ReadonlyArray<ParameterSp
   // Projections back into the residual stream shrink with the number of residual additions (GPT-2, section 2.3).
   const residual = { normal: initializerRange / Math.sqrt(2 * layers) }
   const body = (
+    layer: number,
     name: string,
     shape: ReadonlyArray<number>,
     initializer: ParameterSpecification["initializer"]
-  ): ParameterSpecification => ({ name: `transformer.${name}`, shape, initializer, head: false })
+  ): ParameterSpecification => ({ name: `transformer.${name}`, shape, initializer, head: false, layer })
   const specifications = [
-    body("wte.weight", [settings.vocabularySize, width], normal),
-    body("wpe.weight", [settings.positions, width], normal)
+    body(0, "wte.weight", [settings.vocabularySize, width], normal),
+    body(0, "wpe.weight", [settings.positions, width], normal)
   ]
   for (let layer = 0; layer < layers; layer++) {
-    specifications.push(
-      body(`h.${layer}.ln_1.weight`, [width], "ones"),
-      body(`h.${layer}.ln_1.bias`, [width], "zeros"),
-      body(`h.${layer}.attn.c_attn.weight`, [width, 3 * width], normal),
-      body(`h.${layer}.attn.c_attn.bias`, [3 * width], "zeros"),
-      body(`h.${layer}.attn.c_proj.weight`, [width, width], residual),
-      body(`h.${layer}.attn.c_proj.bias`, [width], "zeros"),
-      body(`h.${layer}.ln_2.weight`, [width], "ones"),
-      body(`h.${layer}.ln_2.bias`, [width], "zeros"),
-      body(`h.${layer}.mlp.c_fc.weight`, [width, inner], normal),
-      body(`h.${layer}.mlp.c_fc.bias`, [inner], "zeros"),
-      body(`h.${layer}.mlp.c_proj.weight`, [inner, width], residual),
-      body(`h.${layer}.mlp.c_proj.bias`, [width], "zeros")
-    )
+    const add = (name: string, shape: ReadonlyArray<number>, initializer: ParameterSpecification["initializer"]) =>
+      specifications.push(body(layer + 1, `h.${layer}.${name}`, shape, initializer))
+    add("ln_1.weight", [width], "ones")
+    add("ln_1.bias", [width], "zeros")
+    add("attn.c_attn.weight", [width, 3 * width], normal)
+    add("attn.c_attn.bias", [3 * width], "zeros")
+    add("attn.c_proj.weight", [width, width], residual)
+    add("attn.c_proj.bias", [width], "zeros")
+    add("ln_2.weight", [width], "ones")
+    add("ln_2.bias", [width], "zeros")
+    add("mlp.c_fc.weight", [width, inner], normal)
+    add("mlp.c_fc.bias", [inner], "zeros")
+    add("mlp.c_proj.weight", [inner, width], residual)
+    add("mlp.c_proj.bias", [width], "zeros")
   }
-  specifications.push(body("ln_f.weight", [width], "ones"), body("ln_f.bias", [width], "zeros"))
-  if (head === "sequence-classification") {
-    specifications.push({ name: "score.weight", shape: [settings.classes, width], initializer: normal, head: true })
-  }
-  return specifications
+  specifications.push(body(layers + 1, "ln_f.weight", [width], "ones"), body(layers + 1, "ln_f.bias", [width], "zeros"))
+  return [...specifications, ...Heads.parametersOf(headLinears(settings, head), initializerRange)]
 }
 
-/** Low enough to vanish in the softmax, and finite, so that no arithmetic on it makes a NaN. */
-const forbidden = -1e9
+/** The linear maps of the head: none of its own for a language model, whose head is the token embedding. */
+const headLinears = ({ classes, layers, width }: Settings, head: Head): ReadonlyArray<Linear> => {
+  const top = { inputs: width, outputs: classes, layout: "out-in", head: true, layer: layers + 1 } as const
+  return head === "sequence-classification" || head === "sequence-regression"
+    ? [{ ...top, name: "score", bias: false }]
+    : head === "token-classification"
+    ? [{ ...top, name: "classifier", bias: true }]
+    : []
+}
 
-/**
- * 0 where a query may look and {@link forbidden} where not: at itself and what precedes it, padding left out.
- * `[batch, 1, time, time]`, or one for all rows when none is padded.
- */
-const attentionMask = (tf: Tf, { batch, lengths, time }: TokenBatch): Tensor => {
-  const rows = lengths.every((length) => length === time) ? 1 : batch
-  const values = new Float32Array(rows * time * time).fill(forbidden)
-  for (let row = 0; row < rows; row++) {
-    const length = rows === 1 ? time : lengths[row]!
-    for (let query = 0; query < time; query++) {
-      const start = (row * time + query) * time
-      values.fill(0, start, start + Math.min(query + 1, length))
-    }
+const linearsOf = (settings: Settings, head: Head): ReadonlyArray<Linear> => {
+  const { inner, layers, width } = settings
+  const linears: Array<Linear> = []
+  for (let layer = 0; layer < layers; layer++) {
+    const add = (name: string, inputs: number, outputs: number) =>
+      linears.push({
+        name: `transformer.h.${layer}.${name}`,
+        inputs,
+        outputs,
+        bias: true,
+        layout: "in-out",
+        head: false,
+        layer: layer + 1
+      })
+    add("attn.c_attn", width, 3 * width)
+    add("attn.c_proj", width, width)
+    add("mlp.c_fc", width, inner)
+    add("mlp.c_proj", inner, width)
   }
-  return tf.tensor(values, [rows, 1, time, time], "float32")
+  return [...linears, ...headLinears(settings, head)]
 }
 
 const hidden = (
   tf: Tf,
   settings: Settings,
-  parameters: ReadonlyMap<string, Tensor>,
+  weights: Weights,
   batch: TokenBatch,
-  { dropout, rows }: HiddenOptions
+  { cache, dropout, recompute = false, rows }: HiddenOptions
 ): Tensor2D => {
   const { heads, width } = settings
   const wanted = rows === undefined ? undefined : tf.tensor1d(rows, "int32")
-  const weight = (name: string) => parameters.get(`transformer.${name}`)!
-  const matrix = (name: string) => weight(`${name}.weight`) as Tensor2D
-  const bias = (name: string) => weight(`${name}.bias`) as Tensor1D
+  const weight = (name: string) => weights.get(`transformer.${name}`)
+  const linear = (name: string, x: Tensor) => weights.linear(`transformer.${name}`, x)
   const norm = (name: string, x: Tensor) =>
-    Operations.layerNorm(tf, x, weight(`${name}.weight`) as Tensor1D, bias(name), settings.epsilon)
-  const residual = (place: string, x: Tensor) => Dropout.apply(tf, x, dropout, place, settings.residualDropout)
-  const mask = attentionMask(tf, batch)
-
-  const embed = (): Tensor => {
-    const tokens = tf.gather(matrix("wte"), tf.tensor1d(batch.inputIds, "int32"))
-    const positions = tf.slice(matrix("wpe"), [0, 0], [batch.time, width])
-    const embedded = tf.add(
-      tf.reshape(tokens, [batch.batch, batch.time, width]),
-      tf.reshape(positions, [1, batch.time, width])
+    Operations.layerNorm(
+      tf,
+      x,
+      weight(`${name}.weight`) as Tensor1D,
+      weight(`${name}.bias`) as Tensor1D,
+      settings.epsilon
     )
+  const residual = (place: string, x: Tensor) => Dropout.apply(tf, x, dropout, place, settings.residualDropout)
+  const mask = Attention.mask(tf, batch, true, cache)
+
+  const positionEmbeddings = (): Tensor =>
+    batch.segments === undefined && cache === undefined
+      ? tf.reshape(tf.slice(weight("wpe.weight"), [0, 0], [batch.time, width]), [1, batch.time, width])
+      : tf.reshape(
+        tf.gather(weight("wpe.weight"), tf.tensor1d(Attention.positions(batch, cache), "int32")),
+        [batch.batch, batch.time, width]
+      )
+  const embed = (): Tensor => {
+    const tokens = tf.gather(weight("wte.weight"), tf.tensor1d(batch.inputIds, "int32"))
+    const embedded = tf.add(tf.reshape(tokens, [batch.batch, batch.time, width]), positionEmbeddings())
     return tf.reshape(
       Dropout.apply(tf, embedded, dropout, "embeddings", settings.embeddingDropout),
       [batch.batch * batch.time, width]
     )
   }
-  const attend = (block: string, x: Tensor, selected: Tensor1D | undefined): Tensor => {
-    const joint = tf.reshape(
-      Operations.linear(tf, norm(`${block}.ln_1`, x), matrix(`${block}.attn.c_attn`), bias(`${block}.attn.c_attn`)),
-      [batch.batch, batch.time, 3 * width]
-    )
-    const attended = Operations.selfAttention(tf, joint, heads, {
-      mask,
-      dropout: Dropout.factors(
-        tf,
-        dropout,
-        `${block}.attn`,
-        [batch.batch, heads, batch.time, batch.time],
-        settings.attentionDropout
-      )
-    })
+  /** Attention of new tokens to those in the cache and to each other: `[batch, time, width]`. */
+  const attendToCache = (layer: number, joint: Tensor, cache: KeyValueCache): Tensor => {
+    const shape = [batch.batch, batch.time, 3 * heads, width / heads]
+    const parted = tf.transpose(tf.reshape(joint, shape), [0, 2, 1, 3])
+    const [q, k, v] = tf.split(parted, 3, 1) as [Tensor, Tensor, Tensor]
+    const { keys, values } = cache.extend(layer, k, v)
+    return tf.reshape(tf.transpose(Operations.attention(tf, q, keys, values, mask), [0, 2, 1, 3]), [
+      batch.batch,
+      batch.time,
+      width
+    ])
+  }
+  const attend = (layer: number, x: Tensor, selected: Tensor1D | undefined): Tensor => {
+    const block = `h.${layer}`
+    const joint = tf.reshape(linear(`${block}.attn.c_attn`, norm(`${block}.ln_1`, x)), [
+      batch.batch,
+      batch.time,
+      3 * width
+    ])
+    const attended = cache !== undefined ?
+      attendToCache(layer, joint, cache) :
+      Operations.selfAttention(tf, joint, heads, {
+        mask,
+        dropout: Dropout.factors(
+          tf,
+          dropout,
+          `${block}.attn`,
+          [batch.batch, heads, batch.time, batch.time],
+          settings.attentionDropout
+        )
+      })
     const select = (all: Tensor): Tensor => selected === undefined ? all : tf.gather(all, selected)
-    const projected = Operations.linear(
-      tf,
-      select(tf.reshape(attended, [batch.batch * batch.time, width])),
-      matrix(`${block}.attn.c_proj`),
-      bias(`${block}.attn.c_proj`)
+    const projected = linear(
+      `${block}.attn.c_proj`,
+      select(tf.reshape(attended, [batch.batch * batch.time, width]))
     )
     return tf.add(select(x), residual(`${block}.attn.c_proj`, projected))
   }
-  const feedForward = (block: string, x: Tensor): Tensor => {
-    const inner = Operations.linear(
-      tf,
-      norm(`${block}.ln_2`, x),
-      matrix(`${block}.mlp.c_fc`),
-      bias(`${block}.mlp.c_fc`)
-    )
-    const outer = Operations.linear(
-      tf,
-      Operations.gelu(tf, inner),
-      matrix(`${block}.mlp.c_proj`),
-      bias(`${block}.mlp.c_proj`)
-    )
-    return tf.add(x, residual(`${block}.mlp.c_proj`, outer))
+  const feedForward = (layer: number, x: Tensor): Tensor => {
+    const block = `h.${layer}`
+    const inner = Operations.gelu(tf, linear(`${block}.mlp.c_fc`, norm(`${block}.ln_2`, x)))
+    return tf.add(x, residual(`${block}.mlp.c_proj`, linear(`${block}.mlp.c_proj`, inner)))
   }
   let x = tf.tidy(embed)
   // What a part leaves behind goes at once: prediction holds one part of one layer, training what its gradients need.
@@ -247,8 +279,14 @@ const hidden = (
   for (let layer = 0; layer < settings.layers; layer++) {
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
     const selected = layer === settings.layers - 1 ? wanted : undefined
-    through((x) => attend(`h.${layer}`, x, selected))
-    through((x) => feedForward(`h.${layer}`, x))
+    const attention = (x: Tensor) => attend(layer, x, selected)
+    const perceptron = (x: Tensor) => feedForward(layer, x)
+    if (recompute) {
+      through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), (x) => perceptron(attention(x))))
+    } else {
+      through(attention)
+      through(perceptron)
+    }
   }
   return norm("ln_f", x) as Tensor2D
 }
@@ -265,18 +303,27 @@ const pooledPosition = (tokens: ArrayLike<number>, paddingId: number | undefined
 
 const make = Effect.fnUntraced(function*(config: Config, head: Head) {
   const settings = yield* readSettings(config)
-  const top = head === "sequence-classification" ? "score.weight" : "transformer.wte.weight"
+  const top = headLinears(settings, head)[0]
   const model: Model = {
     family: modelType,
     head,
     config,
     vocabularySize: settings.vocabularySize,
     maximumLength: settings.positions,
-    outputs: head === "sequence-classification" ? settings.classes : settings.vocabularySize,
+    outputs: top === undefined ? settings.vocabularySize : settings.classes,
     paddingId: settings.paddingId,
+    layers: settings.layers,
     parameters: parametersOf(settings, head),
-    hidden: (tf, parameters, batch, options = {}) => hidden(tf, settings, parameters, batch, options),
-    logits: (tf, parameters, rows) => tf.matMul(rows, parameters.get(top) as Tensor2D, false, true),
+    linears: linearsOf(settings, head),
+    hidden: (tf, weights, batch, options = {}) => hidden(tf, settings, weights, batch, options),
+    logits: (tf, weights, rows, dropout) =>
+      top === undefined
+        ? tf.matMul(rows, weights.get("transformer.wte.weight") as Tensor2D, false, true)
+        // Only the token classifier drops before its head.
+        : weights.linear(
+          top.name,
+          top.name === "classifier" ? Dropout.apply(tf, rows, dropout, "head", settings.headDropout) : rows
+        ) as Tensor2D,
     footprint: (extent, options) => footprint(settings, head, extent, options),
     pooledPosition: (tokens) => pooledPosition(tokens, settings.paddingId)
   }
@@ -290,8 +337,12 @@ export const family: Family = {
   modelType,
   architectures: {
     "causal-language-modeling": "GPT2LMHeadModel",
-    "sequence-classification": "GPT2ForSequenceClassification"
+    "sequence-classification": "GPT2ForSequenceClassification",
+    "sequence-regression": "GPT2ForSequenceClassification",
+    "token-classification": "GPT2ForTokenClassification",
+    none: "GPT2Model"
   },
+  otherArchitectures: ["GPT2DoubleHeadsModel", "GPT2ForQuestionAnswering"],
   canonicalName: (name) =>
     notLearned.test(name)
       ? undefined
@@ -318,7 +369,7 @@ export interface Shape {
 /** The config.json of a new language model of this shape. */
 export const config = (shape: Shape): Config => ({
   activation_function: "gelu_new",
-  architectures: [family.architectures["causal-language-modeling"]],
+  architectures: ["GPT2LMHeadModel"],
   attn_pdrop: shape.dropout ?? 0.1,
   bos_token_id: shape.endOfTextId ?? null,
   dtype: "float32",

@@ -39,7 +39,7 @@ class Tape extends Array<Node> {
 }
 
 /** Runs `f` and records what it does. */
-const record = (tf: Tf, f: () => Scalar): { readonly value: Scalar; readonly tape: ReadonlyArray<Node> } => {
+const record = <T extends Tensor>(tf: Tf, f: () => T): { readonly value: T; readonly tape: ReadonlyArray<Node> } => {
   const engine = tf.engine() as unknown as Engine
   if (engine.state.gradientDepth !== 0) throw new Error("Gradients of gradients are not implemented.")
   engine.startTape()
@@ -118,10 +118,20 @@ const differentiate = (
     })
   })
 
-const walk = (tf: Tf, value: Scalar, tape: ReadonlyArray<Node>, xs: ReadonlyArray<Tensor>): Array<Tensor> => {
+/** What stands for the gradient of an argument that the function does not depend on. */
+type Missing = (x: Tensor, index: number) => Tensor
+
+const walk = (
+  tf: Tf,
+  value: Tensor,
+  dy: Tensor,
+  tape: ReadonlyArray<Node>,
+  xs: ReadonlyArray<Tensor>,
+  missing: Missing
+): Array<Tensor> => {
   const reached = reach(tape, xs)
   const ledger = makeLedger()
-  ledger.put(value.id, tf.onesLike(value))
+  ledger.put(value.id, dy)
   for (let at = tape.length - 1; at >= 0; at--) {
     const node = tape[at]!
     const names = Object.keys(node.inputs).filter((name) => reached.has(node.inputs[name]!.id))
@@ -133,11 +143,7 @@ const walk = (tf: Tf, value: Scalar, tape: ReadonlyArray<Node>, xs: ReadonlyArra
     for (const { id } of node.outputs) ledger.drop(id)
     letGo(node)
   }
-  return xs.map((x, index) => {
-    const gradient = ledger.of(x.id)
-    if (gradient === undefined) throw new Error(`The function does not depend on its argument ${index}.`)
-    return gradient
-  })
+  return xs.map((x, index) => ledger.of(x.id) ?? missing(x, index))
 }
 
 /**
@@ -152,7 +158,31 @@ export const valueAndGradients = (
   tf.tidy(() => {
     const { tape, value } = record(tf, f)
     try {
-      return { value, gradients: walk(tf, value, tape, xs) }
+      const gradients = walk(tf, value, tf.onesLike(value), tape, xs, (_, index) => {
+        throw new Error(`The function does not depend on its argument ${index}.`)
+      })
+      return { value, gradients }
+    } finally {
+      for (const node of tape) letGo(node)
+    }
+  })
+
+/**
+ * The gradients of `f(x)` with respect to `x` and then to each of `weights`, which `f` reaches by itself, from the gradient
+ * of its value; zeros for a weight that it does not reach. The caller disposes of them.
+ */
+export const gradients = (
+  tf: Tf,
+  f: (x: Tensor) => Tensor,
+  x: Tensor,
+  weights: ReadonlyArray<Tensor>,
+  dy: Tensor
+): ReadonlyArray<Tensor> =>
+  tf.tidy(() => {
+    const { tape, value } = record(tf, () => f(x))
+    try {
+      // Whoever called disposes of dy.
+      return walk(tf, value, tf.clone(dy), tape, [x, ...weights], (weight) => tf.zerosLike(weight))
     } finally {
       for (const node of tape) letGo(node)
     }

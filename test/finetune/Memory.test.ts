@@ -11,6 +11,7 @@ import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as ModelMemory from "../../src/model/Memory.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
+import * as Weights from "../../src/model/Weights.ts"
 import * as Random from "../../src/random/Random.ts"
 import { Backend, type Tf } from "../../src/tensor/Backend.ts"
 import * as Heap from "../../src/tensor/wasm/Heap.ts"
@@ -59,7 +60,7 @@ const batchOf = (model: Model, { batch, time, vocabulary }: Shape) => {
     tokens: Int32Array.from({ length: row === 0 ? time : time - row % 3 }, (_, i) => (row * 31 + i * 7) % vocabulary),
     label: row % 3
   }))
-  return Examples.collate(model, examples, Array.from(examples.keys()))
+  return Examples.collate(model, examples, Array.from(examples.keys(), (row) => [row]))
 }
 
 /** What a step of training and a forward pass really take, and what was expected of them. */
@@ -82,7 +83,8 @@ const measure = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, shape: Sh
     model.parameters.map(({ name, shape }) => [name, tf.tensor(parameters.get(name)!.data, [...shape])])
   )
   const held = meter.live() - before
-  tf.tidy(() => void model.logits(tf, uploaded, model.hidden(tf, uploaded, batch, { rows: batch.rows })))
+  const weights = Weights.make(tf, model, uploaded)
+  tf.tidy(() => void model.logits(tf, weights, model.hidden(tf, weights, batch, { rows: batch.rows })))
   const forward = peak() - held
   tf.dispose([...uploaded.values()])
   assert.strictEqual(meter.live(), before)

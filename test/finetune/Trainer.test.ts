@@ -76,7 +76,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
             )
             return { tokens: ids.subarray(start, start + length), label: integer("train_labels")[step * size + row]! }
           })
-          return Examples.collate(model, examples, Array.from(examples.keys()))
+          return Examples.collate(model, examples, Array.from(examples.keys(), (row) => [row]))
         }
         const { tf } = yield* Backend
         const before = tf.memory().numTensors

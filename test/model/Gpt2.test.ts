@@ -6,6 +6,7 @@ import * as Architecture from "../../src/model/Architecture.ts"
 import * as Family from "../../src/model/Family.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as Safetensors from "../../src/model/Safetensors.ts"
+import * as Weights from "../../src/model/Weights.ts"
 import { Backend, type Tensor, type Tf } from "../../src/tensor/Backend.ts"
 import * as Operations from "../../src/tensor/Operations.ts"
 import { everywhere } from "../tensor/Parity.ts"
@@ -66,8 +67,8 @@ const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
     const [value, ...gradients] = yield* read(tf, () => {
       const variables = upload(tf, loaded.tensors as Parameters)
       const loss = (...values: Array<Tensor>) => {
-        const parameters = new Map(names.map((name, i) => [name, values[i]!]))
-        const logits = model.logits(tf, parameters, model.hidden(tf, parameters, input, { rows }))
+        const loaded = Weights.make(tf, model, new Map(names.map((name, i) => [name, values[i]!])))
+        const logits = model.logits(tf, loaded, model.hidden(tf, loaded, input, { rows }))
         const weights = tf.tensor1d(new Float32Array(rows.length).fill(1 / rows.length))
         return Operations.crossEntropy(tf, logits, tf.tensor1d(targets, "int32"), weights)
       }
@@ -86,8 +87,8 @@ const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
       const { float, input, model, tensors } = yield* load("gpt2")
       const { tf } = yield* Backend
       const [logits] = yield* read(tf, () => {
-        const parameters = upload(tf, tensors as Parameters)
-        return [model.logits(tf, parameters, model.hidden(tf, parameters, input))]
+        const weights = Weights.make(tf, model, upload(tf, tensors as Parameters))
+        return [model.logits(tf, weights, model.hidden(tf, weights, input))]
       })
       assert.isBelow(relative(logits!, float("logits")), 1e-5)
       yield* compare("gpt2", ({ input, integer }) => {
@@ -113,8 +114,8 @@ const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
           row * input.time + model.pooledPosition(input.inputIds.subarray(row * input.time, (row + 1) * input.time))
       )
       const [logits] = yield* read(tf, () => {
-        const parameters = upload(tf, loaded.tensors as Parameters)
-        return [model.logits(tf, parameters, model.hidden(tf, parameters, input, { rows: pooled }))]
+        const weights = Weights.make(tf, model, upload(tf, loaded.tensors as Parameters))
+        return [model.logits(tf, weights, model.hidden(tf, weights, input, { rows: pooled }))]
       })
       assert.isBelow(relative(logits!, float("logits")), 1e-5)
       yield* compare("gpt2-classification", ({ integer }) => ({ rows: pooled, targets: integer("labels") }))
@@ -127,8 +128,8 @@ const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
       const run = (dropout?: { readonly seed: number; readonly step: number; readonly rate: number }) =>
         Effect.map(
           read(tf, () => {
-            const parameters = upload(tf, tensors as Parameters)
-            return [model.hidden(tf, parameters, input, dropout === undefined ? {} : { dropout })]
+            const weights = Weights.make(tf, model, upload(tf, tensors as Parameters))
+            return [model.hidden(tf, weights, input, dropout === undefined ? {} : { dropout })]
           }),
           ([hidden]) => hidden!
         )
@@ -208,7 +209,9 @@ describe("Gpt2", () => {
       const error = yield* Effect.flip(Family.model({ model_type: "mamba", architectures: ["MambaForCausalLM"] }))
       assert.strictEqual(error._tag, "UnknownArchitecture")
       assert.match(error.message, /mamba.*MambaForCausalLM.*GPT2LMHeadModel/)
-      const headless = yield* Effect.flip(Family.model({ model_type: "gpt2", architectures: ["GPT2DoubleHeadsModel"] }))
-      assert.match(headless.message, /GPT2DoubleHeadsModel/)
+      const headless = yield* Effect.flip(
+        Family.model({ model_type: "gpt2", architectures: ["GPT2ForMultipleChoice"] })
+      )
+      assert.match(headless.message, /GPT2ForMultipleChoice/)
     }))
 })

@@ -4,6 +4,7 @@ import * as Loss from "../../src/finetune/Loss.ts"
 import { initialize, type Model } from "../../src/model/Architecture.ts"
 import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
+import * as Weights from "../../src/model/Weights.ts"
 import * as Random from "../../src/random/Random.ts"
 import { Backend, type Scalar, type Tensor, type Tensor2D, type Tf } from "../../src/tensor/Backend.ts"
 import * as Backpropagation from "../../src/tensor/Backpropagation.ts"
@@ -75,14 +76,18 @@ const transformer = Effect.gen(function*() {
   const model: Model = yield* Gpt2.family.make(config, head)
   const tokens = (length: number, seed: number) => Int32Array.from({ length }, (_, i) => (i * 7 + seed) % 40)
   const examples = [{ tokens: tokens(12, 1) }, { tokens: tokens(9, 5) }, { tokens: tokens(5, 11) }]
-  const batch = Examples.collate(model, examples, [0, 1, 2])
+  const batch = Examples.collate(model, examples, [[0], [1], [2]])
   const parameters = initialize(model, 3)
   const loss: Loss = (tf, xs) =>
-    Loss.mean(tf, model, new Map(model.parameters.map(({ name }, i) => [name, xs[i]!])), batch, {
-      seed: 1,
-      step: 2,
-      rate: 0.1
-    })
+    Loss.mean(
+      tf,
+      model,
+      Weights.make(tf, model, new Map(model.parameters.map(({ name }, i) => [name, xs[i]!]))),
+      batch,
+      {
+        dropout: { seed: 1, step: 2, rate: 0.1 }
+      }
+    )
   const upload = (tf: Tf) =>
     model.parameters.map(({ name, shape }) => tf.tensor(parameters.get(name)!.data, [...shape]))
   return { loss, upload }

@@ -46,6 +46,7 @@ const train = Effect.fnUntraced(function*(tf: Tf) {
     lengths: new Int32Array(4).fill(8),
     rows: Int32Array.from(ids.keys()),
     targets: ids,
+    scores: new Float32Array(0),
     tokens: 32
   }
   const stepper = Step.make(tf, {
