@@ -2,10 +2,9 @@
  * The loss of a batch: the mean over its supervised positions, of the cross-entropy or, for a regression, of the squared
  * error.
  */
-import type { Model } from "../model/Architecture.ts"
+import type { Model, Weights } from "../model/Architecture.ts"
 import type { Dropout } from "../model/Dropout.ts"
 import type { Batch } from "../model/Examples.ts"
-import type { Weights } from "../model/Weights.ts"
 import type { Scalar, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
 

@@ -4,10 +4,9 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Random from "../random/Random.ts"
-import type { Tensor2D, Tf } from "../tensor/Backend.ts"
+import type { Tensor, Tensor2D, Tf } from "../tensor/Backend.ts"
 import type { Dropout } from "./Dropout.ts"
 import type { KeyValueCache } from "./KeyValueCache.ts"
-import type { Weights } from "./Weights.ts"
 
 /** A parsed config.json, with every field that we do not read kept as it is. */
 export type Config = Readonly<Record<string, unknown>>
@@ -57,6 +56,19 @@ export interface Linear {
   /** As in {@link ParameterSpecification}. */
   readonly head: boolean
   readonly layer: number
+}
+
+/**
+ * The weights of a model on a backend. What a model computes with a linear map goes through here, so that no family need
+ * know of adapters or of what is frozen.
+ */
+export interface Weights {
+  /** A parameter by its name. */
+  readonly get: (name: string) => Tensor
+  /** `x W + b` of a linear map by its module's name: `[..., in]` to `[..., out]`. */
+  readonly linear: (module: string, x: Tensor) => Tensor
+  /** The tensors of a layer that gradients are wanted for. */
+  readonly trainedOf: (layer: number) => ReadonlyArray<Tensor>
 }
 
 /** Token ids of several texts, padded on the right to one length. */

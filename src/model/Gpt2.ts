@@ -17,14 +17,14 @@ import {
   type Linear,
   type Model,
   type ParameterSpecification,
-  type TokenBatch
+  type TokenBatch,
+  type Weights
 } from "./Architecture.ts"
 import * as Attention from "./Attention.ts"
 import * as Dropout from "./Dropout.ts"
 import { footprint } from "./Gpt2Footprint.ts"
 import * as Heads from "./Heads.ts"
 import type { KeyValueCache } from "./KeyValueCache.ts"
-import type { Weights } from "./Weights.ts"
 
 const modelType = "gpt2"
 

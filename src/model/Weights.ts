@@ -1,19 +1,9 @@
 /**
- * The weights of a model on a backend, and the products with them. What a model computes with a linear map goes through
- * here, so that no family need know of adapters or of what is frozen.
+ * The weights of a model on a backend, and the products with them.
  */
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
-import type { Linear, Model } from "./Architecture.ts"
-
-export interface Weights {
-  /** A parameter by its name. */
-  readonly get: (name: string) => Tensor
-  /** `x W + b` of a linear map by its module's name: `[..., in]` to `[..., out]`. */
-  readonly linear: (module: string, x: Tensor) => Tensor
-  /** The tensors of a layer that gradients are wanted for. */
-  readonly trainedOf: (layer: number) => ReadonlyArray<Tensor>
-}
+import type { Linear, Model, Weights } from "./Architecture.ts"
 
 export interface Options {
   /** Which parameters get gradients: all unless given. */
