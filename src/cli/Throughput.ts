@@ -48,7 +48,7 @@ export const measure: Probe.Measure = Effect.fnUntraced(function*(tf) {
       const time = (batch: Examples.Batch) =>
         Effect.promise(async () => {
           const before = performance.now()
-          await stepper.take(batch, step++)
+          await stepper.take([batch], step++)
           return performance.now() - before
         })
       const one = batchOf(1), full = batchOf(batchSize)

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as LabeledText from "../dataset/LabeledText.ts"
-import { TrainSplit } from "../dataset/Splits.ts"
+import { TrainSplit, ValidationSplit } from "../dataset/Splits.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
 import * as Memory from "../model/Memory.ts"
@@ -15,21 +15,26 @@ import { MetricLog } from "../pipeline/Metrics.ts"
 import * as Node from "../pipeline/Node.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
-import { defaults, Hyperparameters } from "./Hyperparameters.ts"
+import { defaults, knobs } from "./Hyperparameters.ts"
 import * as Resume from "./Resume.ts"
 import * as Trainer from "./Trainer.ts"
+import * as Watchdog from "./Watchdog.ts"
 
 /** A fine-tuned model, and what it takes to train it further. */
 export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
   kind: Schema.tag("fine-tuned"),
   model: PretrainedModel.PretrainedModel,
-  /** The state between two steps; `null` once the whole horizon is behind. */
+  /** The state between two steps; `null` once the run is over. */
   state: Schema.NullOr(Artifact.File),
   /** Optimizer steps taken, and how many the whole horizon has. */
   steps: Schema.Int,
   totalSteps: Schema.Int,
   /** Passes over the training examples. */
-  epochs: Schema.Finite
+  epochs: Schema.Finite,
+  /** Whether the run was over before its horizon, because the validation loss had ceased to fall. */
+  stoppedEarly: Schema.Boolean,
+  /** The lowest validation loss and the epochs after which it was seen, where validation data was wired. */
+  best: Schema.NullOr(Schema.Struct({ loss: Schema.Finite, epochs: Schema.Finite }))
 }) {}
 
 /**
@@ -37,7 +42,8 @@ export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
  * backend that is too small; `OutOfMemory` depends on what was there before; the others are wrong inputs.
  */
 export const FineTuneError = Schema.Union([
-  Trainer.Diverged,
+  Watchdog.Diverged,
+  Trainer.NothingTrained,
   Memory.DoesNotFit,
   Memory.OutOfMemory,
   Resume.ResumeMismatch,
@@ -47,22 +53,8 @@ export const FineTuneError = Schema.Union([
 ])
 export type FineTuneError = typeof FineTuneError.Type
 
-const { fields } = Hyperparameters
-
 const params = {
-  learningRate: fields.learningRate,
-  batchSize: Stage.withDefault(fields.batchSize, defaults.batchSize),
-  epochs: Stage.withDefault(fields.epochs, defaults.epochs),
-  weightDecay: Stage.withDefault(fields.weightDecay, defaults.weightDecay),
-  warmupRatio: Stage.withDefault(fields.warmupRatio, defaults.warmupRatio),
-  schedule: Stage.withDefault(fields.schedule, defaults.schedule),
-  dropout: Stage.withDefault(fields.dropout, defaults.dropout),
-  beta1: Stage.withDefault(fields.beta1, defaults.beta1),
-  beta2: Stage.withDefault(fields.beta2, defaults.beta2),
-  epsilon: Stage.withDefault(fields.epsilon, defaults.epsilon),
-  maxGradientNorm: Stage.withDefault(fields.maxGradientNorm, defaults.maxGradientNorm),
-  seed: Stage.withDefault(fields.seed, defaults.seed),
-  groupByLength: Stage.withDefault(fields.groupByLength, defaults.groupByLength),
+  ...knobs,
   /**
    * Stop after so many epochs of the horizon, which `epochs` still is: a rung.
    * All of them by default; more than all of them is all of them.
@@ -81,36 +73,49 @@ const training = {
   // Diverging is what these hyperparameters do, and not fitting into the backend, which the key names: they would do it
   // again. What this machine has too little memory for may fit on another.
   keepFailure: (error: FineTuneError) =>
-    error._tag === "Diverged" || (error._tag === "DoesNotFit" && error.limitedBy === "backend")
+    error._tag === "Diverged" || error._tag === "NothingTrained" ||
+    (error._tag === "DoesNotFit" && error.limitedBy === "backend")
 }
 
 /**
- * Fine-tunes a model to classify texts, with AdamW. Of a text with more tokens
- * than the model has positions for, the end is cut off.
+ * Fine-tunes a model to classify texts. Of a text with more tokens than the
+ * model has positions for, the end is cut off.
+ *
+ * With `validation` the loss on it is taken as the run goes on, for early
+ * stopping and for restoring the best weights.
  *
  * Logs at each step: `loss` (mean cross-entropy of the batch before the update,
- * nats), `learning_rate`, `gradient_norm` (before clipping), `epoch`, `tokens`.
+ * nats), `learning_rate`, `gradient_norm` (before clipping), `clip_scale` (what
+ * clipping multiplied it with), `epoch`, `tokens`, `supervised` (predictions
+ * learned from) and `padding` (its share of the batch); and for validation `loss`.
  */
 export const FineTune = Stage.make("fine-tune", {
   inputs: {
     model: PretrainedModel.PretrainedModel,
     train: TrainSplit,
+    validation: Schema.optionalKey(ValidationSplit),
     checkpoint: Schema.optionalKey(FineTuned)
   },
   ...training,
-  run: Effect.fn("FineTune")(function*({ checkpoint, model, train }, { stopAfterEpochs, ...hyperparameters }) {
+  run: Effect.fn("FineTune")(function*(
+    { checkpoint, model, train, validation },
+    { stopAfterEpochs, ...hyperparameters }
+  ) {
     const base = yield* PretrainedModel.load(model.files)
     const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
     const tokenizer = yield* Checkpoint.tokenizerOf(base)
-    const rows = yield* Artifact.readTable(LabeledText.LabeledText, train.examples)
-    const texts = rows.map((row) => row.text)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength })
     const indexOf = new Map(train.labels.map((label, index) => [label, index]))
-    const examples = rows.map((row, index) => ({ tokens: tokens[index]!, label: indexOf.get(row.label)! }))
+    const encode = Effect.fnUntraced(function*(table: LabeledText.Table) {
+      const rows = yield* Artifact.readTable(LabeledText.LabeledText, table)
+      const texts = rows.map((row) => row.text)
+      const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength })
+      return rows.map((row, index) => ({ tokens: tokens[index]!, label: indexOf.get(row.label)! }))
+    })
     return yield* runTrainer({
       model: base,
       task: { head: "sequence-classification", labels: train.labels },
-      examples,
+      examples: yield* encode(train.examples),
+      ...(validation === undefined ? {} : { validation: yield* encode(validation.examples) }),
       hyperparameters,
       stopAfterEpochs,
       checkpoint
@@ -191,30 +196,49 @@ const stateOf = Effect.fnUntraced(function*({ model, state }: FineTuned) {
 /** Runs the trainer within a stage: resumes, logs, and stores what came out. */
 const runTrainer = Effect.fnUntraced(function*(
   { checkpoint, stopAfterEpochs, ...options }:
-    & Omit<Trainer.Options, "resume" | "onStep">
+    & Omit<Trainer.Options, "resume" | "onStep" | "onValidation">
     & { readonly stopAfterEpochs: number; readonly checkpoint: FineTuned | undefined }
 ) {
+  // A run that ended early has nothing to add at a later rung.
+  if (checkpoint?.stoppedEarly === true) return checkpoint
   const { log } = yield* MetricLog
   const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint)
-  const { stop } = Trainer.stepsOf(options.examples.length, options.hyperparameters, stopAfterEpochs)
   const result = yield* Trainer.train({
     ...options,
     ...(Number.isFinite(stopAfterEpochs) ? { stopAfterEpochs } : {}),
     ...(resume === undefined ? {} : { resume }),
-    onStep: ({ epoch, gradientNorm, learningRate, loss, step, tokens }) =>
+    onStep: ({ clipScale, epoch, gradientNorm, learningRate, loss, padding, step, steps, supervised, tokens }) =>
       log({
         step: step + 1,
-        steps: stop,
+        steps,
         split: "train",
-        values: { loss, learning_rate: learningRate, gradient_norm: gradientNorm, epoch, tokens }
-      })
+        values: {
+          loss,
+          learning_rate: learningRate,
+          gradient_norm: gradientNorm,
+          clip_scale: clipScale,
+          epoch,
+          tokens,
+          supervised,
+          padding
+        }
+      }),
+    onValidation: ({ loss, step, steps }) => log({ step: step + 1, steps, split: "validation", values: { loss } })
   })
-  const complete = result.state.step >= result.totalSteps
+  const { state, stoppedEarly, totalSteps } = result
+  const { validation } = state
+  const isOver = stoppedEarly || state.step >= totalSteps
   return new FineTuned({
     model: yield* PretrainedModel.store(result.checkpoint),
-    state: complete ? null : yield* Artifact.writeFile("state.safetensors", Resume.encode(result.state)),
-    steps: result.state.step,
-    totalSteps: result.totalSteps,
-    epochs: result.state.epoch
+    state: isOver
+      ? null
+      : yield* Artifact.writeFile("state.safetensors", Resume.encode(state, result.checkpoint.tensors)),
+    steps: state.step,
+    totalSteps,
+    epochs: state.epoch,
+    stoppedEarly,
+    best: Number.isFinite(validation.loss)
+      ? { loss: validation.loss, epochs: validation.step * state.epoch / state.step }
+      : null
   })
 })

@@ -2,13 +2,13 @@
  * How much memory a training run takes, known before it starts.
  */
 import type * as Effect from "effect/Effect"
-import type { BatchExtent, FootprintOptions, Model } from "../model/Architecture.ts"
+import { type BatchExtent, type FootprintOptions, type Model, sizeOf } from "../model/Architecture.ts"
 import * as Examples from "../model/Examples.ts"
 import * as Memory from "../model/Memory.ts"
 import { Backend, type Tf } from "../tensor/Backend.ts"
 import * as FusedKernels from "../tensor/FusedKernels.ts"
 import * as InPlace from "../tensor/InPlace.ts"
-import type { Hyperparameters } from "./Hyperparameters.ts"
+import { type Hyperparameters, optimizerOf } from "./Hyperparameters.ts"
 import * as Optimizer from "./Optimizer.ts"
 
 /** How many tensors of the shape of the logits the cross-entropy's backward pass has at once, with the logits. */
@@ -20,6 +20,12 @@ const lossPerRow = 10
 const smallThings = 65_536
 
 export interface Options extends FootprintOptions {
+  readonly targets: ReadonlyArray<Optimizer.Target>
+  readonly optimizer: Optimizer.Settings
+  /** Whether gradients of several parts of a batch are added up. */
+  readonly accumulates: boolean
+  /** Whether a moving average of the weights is taken. */
+  readonly averages: boolean
   /** Whether the backend has the fused kernel of the loss. */
   readonly fusedLoss: boolean
   /** Whether the backend updates parameters where they lie. */
@@ -27,39 +33,47 @@ export interface Options extends FootprintOptions {
 }
 
 /** What of the options is the backend's. */
-export const fusedOn = (tf: Tf): Omit<Options, "dropout"> => ({
+export const fusedOn = (tf: Tf): Pick<Options, "fused" | "fusedLoss" | "inPlace"> => ({
   fused: Memory.hasFusedBody(tf),
   fusedLoss: FusedKernels.has(tf, FusedKernels.names.crossEntropy, []),
   inPlace: InPlace.hasAdamW(tf)
 })
 
 /**
- * The most bytes that are live on the backend at once while a model is trained on batches of this extent: parameters,
- * moments, gradients, what the forward pass saves, and what passes.
+ * The most bytes that are live on the backend at once while a model is trained on batches of this extent: parameters, what
+ * the optimizer and an average keep of those that learn, gradients, what the forward pass saves, and what passes.
  */
 export const peakBytes = (
   model: Pick<Model, "footprint" | "outputs" | "parameters">,
   extent: BatchExtent,
-  options: Options
+  { targets, ...options }: Options
 ): number => {
   const { ending, head, saved, turning } = model.footprint(extent, options)
-  const { held, updating } = Optimizer.footprint(model.parameters, options.inPlace)
-  const gradients = Memory.numbersOf(model)
+  const { held, updating } = Optimizer.footprint(targets, options.optimizer, options.inPlace)
+  const learned = targets.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+  const frozen = Memory.numbersOf(model) - learned
+  // Gradients of the parts before are kept while those of the next are computed.
+  const gradients = (options.accumulates ? 2 : 1) * learned
   const logits = extent.rows * model.outputs
   // Going backward, saved values go as gradients come: the most is at one end or the other.
   const loss = (options.fusedLoss ? lossTensors.fused : lossTensors.composed) * logits + lossPerRow * extent.rows
-  const first = saved + Math.max(loss, head + logits, head + turning)
-  return Math.ceil(4 * (held + Math.max(first, gradients + ending, gradients + updating)) * Memory.margin + smallThings)
+  const before = options.accumulates ? learned : 0
+  const first = before + saved + Math.max(loss, head + logits, head + turning)
+  const average = options.averages ? learned : 0
+  const all = frozen + held + average + Math.max(first, gradients + ending, gradients + updating)
+  return Math.ceil(4 * all * Memory.margin + smallThings)
 }
 
-/** The largest batches that a run may meet, were the longest texts in one. */
-const largestExtents = (model: Model, examples: ReadonlyArray<Examples.Example>) => {
-  const predictions = examples.map((example) => Examples.predictions(model, example)).toSorted((a, b) => b - a)
+/** The largest batches that a run may meet, were the longest rows in one. */
+const largestExtents = (model: Model, examples: ReadonlyArray<Examples.Example>, rows: Examples.Rows) => {
+  const predictions = rows.map((row) =>
+    Array.from(row).reduce((sum, index) => sum + Examples.predictions(model, examples[index]!), 0)
+  ).toSorted((a, b) => b - a)
   return (batchSize: number, longest: number): BatchExtent => {
-    const batch = Math.min(batchSize, examples.length)
-    let rows = 0
-    for (let row = 0; row < batch; row++) rows += Math.min(predictions[row]!, longest)
-    return { batch, time: longest, rows }
+    const batch = Math.min(batchSize, rows.length)
+    let supervised = 0
+    for (let row = 0; row < batch; row++) supervised += Math.min(predictions[row]!, longest)
+    return { batch, time: longest, rows: supervised }
   }
 }
 
@@ -67,18 +81,42 @@ const largestExtents = (model: Model, examples: ReadonlyArray<Examples.Example>)
 export interface Run {
   readonly model: Model
   readonly examples: ReadonlyArray<Examples.Example>
-  readonly hyperparameters: Pick<Hyperparameters, "batchSize" | "dropout">
+  /** The examples of each row: one each unless given. */
+  readonly rows?: Examples.Rows
+  readonly hyperparameters: Hyperparameters
+  /** The parameters that learn: all unless given. */
+  readonly targets?: ReadonlyArray<Optimizer.Target>
 }
 
-const workOf = (tf: Tf, { examples, hyperparameters, model }: Run): Memory.Work => {
-  const { batchSize, dropout } = hyperparameters
-  const extentOf = largestExtents(model, examples)
-  const options = { dropout: dropout > 0, ...fusedOn(tf) }
+const workOf = (tf: Tf, { examples, hyperparameters, model, ...run }: Run): Memory.Work => {
+  const { batchSize, dropout, emaDecay, gradientCheckpointing, microBatchSize } = hyperparameters
+  const rows = run.rows ?? Examples.oneEach(Uint32Array.from(examples.keys()))
+  const extentOf = largestExtents(model, examples, rows)
+  const atOnce = Math.min(microBatchSize ?? batchSize, batchSize, rows.length)
+  const options: Omit<Options, "accumulates"> = {
+    dropout: dropout !== 0,
+    recompute: gradientCheckpointing,
+    averages: emaDecay > 0,
+    optimizer: optimizerOf(hyperparameters),
+    targets: run.targets ?? model.parameters.map(Optimizer.target),
+    ...fusedOn(tf)
+  }
+  const peak = (changes: Partial<Options>) => (atOnce: number, longest: number) =>
+    peakBytes(model, extentOf(atOnce, longest), {
+      ...options,
+      accumulates: atOnce < Math.min(batchSize, rows.length),
+      ...changes
+    })
   return {
     kind: "training",
-    batchSize: Math.min(batchSize, examples.length),
-    longest: examples.reduce((longest, { tokens }) => Math.max(longest, tokens.length), 0),
-    onBackend: (batchSize, longest) => peakBytes(model, extentOf(batchSize, longest), options),
+    batchSize: atOnce,
+    longest: rows.reduce(
+      (longest, row) =>
+        Math.max(longest, Array.from(row).reduce((sum, index) => sum + examples[index]!.tokens.length, 0)),
+      0
+    ),
+    onBackend: peak({}),
+    ...(gradientCheckpointing ? {} : { recomputing: peak({ recompute: true }) }),
     // The parameters that it starts from, and at the end those that it came to with both moments.
     beside: 4 * 4 * Memory.numbersOf(model) + Memory.processBytes
   }
@@ -93,7 +131,7 @@ export const estimate = (tf: Tf, run: Run): number => {
 /**
  * Fails with `DoesNotFit` when a run would need more memory than its backend can hold, or than the machine has.
  *
- * The estimate is of a batch of the longest examples; the last batch of an epoch and those of shorter texts need less.
+ * The estimate is of a batch of the longest rows; the last batch of an epoch and those of shorter texts need less.
  */
 export const ensure = (run: Run): Effect.Effect<void, Memory.DoesNotFit, Backend> =>
   Backend.use(({ tf }) => Memory.ensure(workOf(tf, run)))

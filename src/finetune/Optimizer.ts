@@ -1,28 +1,54 @@
 /**
- * AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2) in the arithmetic of
- * PyTorch's `torch.optim.AdamW`, on plain tensor operations.
+ * Optimizers: what turns gradients into other parameters.
  *
- * Parameters of one dimension (biases, gains of norms) do not decay. Small parameters are laid end to end in one tensor
- * of at most some megabytes, so that an update is a dozen kernels over it and not a dozen a parameter; a large parameter
- * has a tensor of its own. Each such tensor is updated by itself, and each of its three parts by itself, so that few
- * temporaries live at a time: beside the large embedding of a small model they would weigh more than all else.
+ * Each has a file in `optimizers/` with what it computes and where that is from. This one chooses among them, keeps
+ * parameters and what is kept of them on the backend, and gives both out again, so that a run can continue to the bit.
  */
-import { type Parameter, type Parameters, type ParameterSpecification, sizeOf } from "../model/Architecture.ts"
+import * as Schema from "effect/Schema"
+import type { Parameter, Parameters } from "../model/Architecture.ts"
 import type { Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
 import * as InPlace from "../tensor/InPlace.ts"
+import * as Adafactor from "./optimizers/Adafactor.ts"
+import * as Adam from "./optimizers/Adam.ts"
+import * as Layout from "./optimizers/Layout.ts"
+import * as Lion from "./optimizers/Lion.ts"
+import * as Muon from "./optimizers/Muon.ts"
+import type * as Rule from "./optimizers/Rule.ts"
+import * as Sgd from "./optimizers/Sgd.ts"
 
-export interface AdamW {
-  readonly beta1: number
-  readonly beta2: number
-  readonly epsilon: number
-  readonly weightDecay: number
-}
+export type { Target } from "./optimizers/Layout.ts"
 
-/** The running means of gradients and of their squares, by parameter. */
-export interface Moments {
-  readonly first: Parameters
-  readonly second: Parameters
-}
+/** An optimizer by its name, and what can be set of it. Everything but the name may be left out. */
+export const Settings = Schema.Union([
+  Adam.AdamW,
+  Adam.Adam,
+  Sgd.Sgd,
+  Lion.Lion,
+  Adafactor.Adafactor,
+  Muon.Muon
+])
+export type Settings = typeof Settings.Type
+export type Name = Settings["name"]
+
+/** The names of all optimizers. */
+export const names = ["adamw", "adam", "sgd", "lion", "adafactor", "muon"] as const satisfies ReadonlyArray<Name>
+
+export const Name: Schema.Literals<typeof names> = Schema.Literals(names)
+
+/** An optimizer with everything left at its default. */
+export const defaultsOf = (name: Name): Settings => Schema.decodeUnknownSync(Settings)({ name })
+
+/** A parameter as is usual: it decays if it has two dimensions or more, and learns at the run's rate. */
+export const target = ({ name, shape }: { readonly name: string; readonly shape: Rule.Shape }): Layout.Target => ({
+  name,
+  shape,
+  decays: shape.length > 1,
+  learningRateScale: 1,
+  matrix: false
+})
+
+/** What an optimizer keeps from update to update: by the name of a slot, for each parameter that has it. */
+export type State = ReadonlyMap<string, Parameters>
 
 export interface Update {
   /** Counted from 0: the first update corrects its moments for one step. */
@@ -38,226 +64,187 @@ export type Gradients = ReadonlyArray<Tensor1D>
 export interface Optimizer {
   /** The parameters as they are now: other tensors after each update. */
   readonly parameters: () => ReadonlyMap<string, Tensor>
+  /** How they are laid in tensors. */
+  readonly groups: ReadonlyArray<Layout.Group>
+  /** The tensor of each group: another after each update. */
+  readonly values: () => ReadonlyArray<Tensor>
   /** Joins gradients, given in the order of the parameters, and disposes of them. */
   readonly join: (gradients: ReadonlyArray<Tensor>) => Gradients
   /** The squared norm over all gradients, a scalar. */
   readonly squaredNorm: (gradients: Gradients) => Tensor
   readonly update: (gradients: Gradients, update: Update) => void
-  /** Copies of the parameters and the moments. */
-  readonly read: () => Promise<{ readonly parameters: Parameters; readonly moments: Moments }>
+  /** Copies of the parameters and the state. */
+  readonly read: () => Promise<{ readonly parameters: Parameters; readonly state: State }>
   readonly dispose: () => void
 }
 
-/** One tensor of this many numbers takes 4 MiB; a parameter that is larger has its own. */
-const capacity = 2 ** 20
-
-/** Lengths are padded to a multiple of this, so that sums of squares can be taken in two stages. */
-const lane = 256
-
-interface Slot {
-  readonly name: string
-  readonly index: number
-  readonly shape: ReadonlyArray<number>
-  readonly offset: number
-  readonly size: number
-}
-
-interface Group {
-  readonly slots: Array<Slot>
-  readonly decays: boolean
-  size: number
-}
-
-interface Bucket {
-  readonly slots: ReadonlyArray<Slot>
-  readonly decays: boolean
-  readonly length: number
-  values: Tensor1D
-  first: Tensor1D
-  second: Tensor1D
-  views: ReadonlyArray<Tensor>
-}
-
-const layOut = (parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>): ReadonlyArray<Group> => {
-  const groups: Array<Group> = []
-  let index = 0
-  for (const { name, shape } of parameters) {
-    const size = sizeOf(shape)
-    const decays = shape.length > 1
-    let group = groups.find((candidate) => candidate.decays === decays && candidate.size + size <= capacity)
-    if (group === undefined) groups.push(group = { slots: [], decays, size: 0 })
-    group.slots.push({ name, index: index++, shape, offset: group.size, size })
-    group.size += size
+/** How each parameter is updated. */
+const choices = (settings: Settings): (target: Layout.Target) => Layout.Choice => {
+  const always = (rule: Rule.Rule) => () => ({ rule, learningRateScale: 1 })
+  switch (settings.name) {
+    case "adamw":
+    case "adam":
+      return always(Adam.rule(settings))
+    case "sgd":
+      return always(Sgd.rule(settings))
+    case "lion":
+      return always(Lion.rule(settings))
+    case "adafactor":
+      return always(Adafactor.rule(settings))
+    case "muon": {
+      const { beta1, beta2, epsilon, rateOfOthers, weightDecay } = settings
+      const hidden = Muon.rule(settings)
+      const others = Adam.rule({ name: "adamw", beta1, beta2, epsilon, weightDecay, amsgrad: false })
+      return ({ matrix, shape }) =>
+        matrix && shape.length === 2
+          ? { rule: hidden, learningRateScale: 1 }
+          : { rule: others, learningRateScale: rateOfOthers }
+    }
   }
-  return groups
 }
 
-const lengthOf = (group: Group): number => Math.ceil(group.size / lane) * lane
-
-/** Whether the parameters of a group are copies of their places in its tensor, rather than that tensor itself. */
-const hasCopies = (group: Group): boolean => group.slots.length > 1 || lengthOf(group) !== group.size
+/** How an optimizer of these settings lays these parameters in tensors. */
+export const layOut = (targets: Iterable<Layout.Target>, settings: Settings): ReadonlyArray<Layout.Group> =>
+  Layout.layOut(targets, choices(settings))
 
 /** What an optimizer takes of a backend's memory, in numbers (of 4 bytes). */
 export interface Footprint {
-  /** All the time: parameters and moments. */
+  /** All the time: parameters and state. */
   readonly held: number
+  /** Of that the state. */
+  readonly state: number
   /** Beside them and the gradients, the most while the gradients are joined or the parameters updated. */
   readonly updating: number
 }
 
+const sizeOf = (shape: Rule.Shape): number => shape.reduce((size, extent) => size * extent, 1)
+
+const stateSize = ({ rule, shape }: Layout.Group): number =>
+  Array.from(rule.slots(shape).values(), sizeOf).reduce((sum, size) => sum + size, 0)
+
 /** The footprint of an optimizer of these parameters; `inPlace` where the backend updates them where they lie. */
 export const footprint = (
-  parameters: Iterable<Pick<ParameterSpecification, "name" | "shape">>,
+  targets: Iterable<Layout.Target>,
+  settings: Settings,
   inPlace: boolean
 ): Footprint => {
-  const groups = layOut(parameters)
-  // A group while it is joined, or its squares; composed, its scaled gradient, new second moment and three terms of it.
-  const temporaries = inPlace ? 1 : 5
+  const groups = layOut(targets, settings)
+  const state = groups.reduce((sum, group) => sum + stateSize(group), 0)
   return {
-    held: groups.reduce((sum, group) => sum + 3 * lengthOf(group) + (hasCopies(group) ? lengthOf(group) : 0), 0),
-    // With what padding adds to the joined gradients.
-    updating: groups.reduce((most, group) => Math.max(most, temporaries * lengthOf(group)), 0) + lane * groups.length
+    state,
+    held: groups.reduce((sum, group) => sum + group.length * (Layout.hasCopies(group) ? 2 : 1), state),
+    updating: groups.reduce(
+      (most, group) => Math.max(most, Layout.joiningSize(group), group.rule.temporaries(group.shape, inPlace)),
+      0
+    ) + Layout.padding(groups)
   }
 }
 
-const flatten = (group: Group, length: number, parameters: Parameters | undefined): Float32Array => {
-  const values = new Float32Array(length)
-  if (parameters !== undefined) {
-    for (const { name, offset } of group.slots) values.set(parameters.get(name)!.data, offset)
+/** The shape of everything that an optimizer keeps of these parameters, by slot and parameter. */
+export const stateShapes = (
+  targets: Iterable<Layout.Target>,
+  settings: Settings
+): ReadonlyMap<string, ReadonlyMap<string, Rule.Shape>> => {
+  const found = new Map<string, Map<string, Rule.Shape>>()
+  const choose = choices(settings)
+  for (const target of targets) {
+    for (const [slot, shape] of choose(target).rule.slots(target.shape)) {
+      let shapes = found.get(slot)
+      if (shapes === undefined) found.set(slot, shapes = new Map())
+      shapes.set(target.name, shape)
+    }
   }
-  return values
+  return found
 }
 
-/** An optimizer of these parameters, from the moments given or from zero. */
-export const make = (tf: Tf, parameters: Parameters, settings: AdamW, moments?: Moments): Optimizer => {
-  const { beta1, beta2, epsilon, weightDecay } = settings
-  const upload = (group: Group, length: number, from: Parameters | undefined) =>
-    tf.tensor1d(flatten(group, length, from), "float32")
+interface Bucket extends Rule.Held {
+  readonly group: Layout.Group
+  views: ReadonlyArray<Tensor>
+}
 
-  const viewsOf = (values: Tensor1D, slots: ReadonlyArray<Slot>, length: number): ReadonlyArray<Tensor> => {
-    const last = slots[slots.length - 1]!
-    const padding = length - last.offset - last.size
-    if (padding === 0 && slots.length === 1) return [tf.reshape(values, [...last.shape])]
-    const sizes = slots.map(({ size }) => size)
-    const parts = tf.split(values, padding === 0 ? sizes : [...sizes, padding])
-    return slots.map(({ shape }, i) => tf.reshape(parts[i]!, [...shape]))
+/** An optimizer of these parameters, from the state given, which must be whole, or from the beginning. */
+export const make = (
+  tf: Tf,
+  parameters: ReadonlyArray<Layout.Target & Pick<Parameter, "data">>,
+  settings: Settings,
+  state?: State
+): Optimizer => {
+  const groups = layOut(parameters, settings)
+  const initial = new Map(parameters.map((parameter) => [parameter.name, parameter]))
+
+  const uploadSlot = (group: Layout.Group, slot: string, shape: Rule.Shape): Tensor => {
+    const saved = state?.get(slot)
+    if (group.rule.elementwise) return Layout.upload(tf, group, saved)
+    const alone = saved?.get(group.places[0]!.name)
+    return alone === undefined ? tf.zeros([...shape]) : tf.tensor(alone.data, [...shape], "float32")
   }
 
-  const groups = layOut(Array.from(parameters, ([name, { shape }]) => ({ name, shape })))
   // In a tidy, so that nothing stays behind when there is no room for all of it.
   const stored = tf.tidy(() =>
     groups.map((group) => {
-      const length = lengthOf(group)
-      const values = upload(group, length, parameters)
-      return {
-        values,
-        first: upload(group, length, moments?.first),
-        second: upload(group, length, moments?.second),
-        views: [...viewsOf(values, group.slots, length)]
-      }
+      const values = Layout.upload(tf, group, initial)
+      const slots = Array.from(group.rule.slots(group.shape), ([slot, shape]) => uploadSlot(group, slot, shape))
+      return { values, slots, views: Layout.viewsOf(tf, group, values) }
     })
   )
-  const buckets = groups.map((group, index): Bucket => ({
-    slots: group.slots,
-    decays: group.decays,
-    length: lengthOf(group),
-    ...stored[index]!
-  }))
-
-  const join = (gradients: ReadonlyArray<Tensor>): Gradients =>
-    buckets.map(({ length, slots }) => {
-      const joined = tf.tidy(() => {
-        const parts = slots.map(({ index, size }) => tf.reshape(gradients[index]!, [size]) as Tensor1D)
-        const last = slots[slots.length - 1]!
-        const padding = length - last.offset - last.size
-        return padding === 0 && parts.length === 1
-          ? parts[0]!
-          : tf.concat1d(padding === 0 ? parts : [...parts, tf.zeros([padding]) as Tensor1D])
-      })
-      // At once, so that no more than one of these tensors is there twice.
-      tf.dispose(slots.map(({ index }) => gradients[index]!))
-      return joined
-    })
-
-  /** Rows first, then their sums: a float32 that added up all squares one by one would lose the small ones. */
-  const squaredNorm = (gradients: Gradients): Tensor =>
-    tf.tidy(() =>
-      tf.sum(
-        tf.stack(
-          gradients.map((flat) =>
-            tf.tidy(() => tf.sum(tf.sum(tf.square(tf.reshape(flat, [flat.size / lane, lane])), 1)))
-          )
-        )
-      )
-    )
-
-  /** An update from operations of every backend. */
-  const compose = (bucket: Bucket, given: Tensor1D, factors: InPlace.AdamWFactors): void => {
-    const { inverseRoot, rate, scale, shrink } = factors
-    const replace = (name: "first" | "second" | "values", compute: () => Tensor1D) => {
-      bucket[name] = InPlace.assign(tf, bucket[name], tf.tidy(compute))
-    }
-    const gradient = scale === 1 ? tf.clone(given) : tf.mul(given, scale)
-    try {
-      replace("first", () => tf.add(tf.mul(bucket.first, beta1), tf.mul(gradient, 1 - beta1)))
-      replace("second", () => tf.add(tf.mul(bucket.second, beta2), tf.mul(tf.square(gradient), 1 - beta2)))
-    } finally {
-      gradient.dispose()
-    }
-    replace("values", () => {
-      const deviation = tf.tidy(() => tf.add(tf.mul(tf.sqrt(bucket.second), inverseRoot), epsilon))
-      const direction = tf.tidy(() => tf.mul(tf.div(bucket.first, deviation), rate))
-      deviation.dispose()
-      return tf.sub(shrink === 1 ? bucket.values : tf.mul(bucket.values, shrink), direction)
-    })
-  }
+  const buckets = groups.map((group, i): Bucket => {
+    const { slots, ...tensors } = stored[i]!
+    const slotNames = Array.from(group.rule.slots(group.shape).keys())
+    return { group, shape: group.shape, ...tensors, slots: new Map(slotNames.map((slot, at) => [slot, slots[at]!])) }
+  })
 
   const update = (gradients: Gradients, { learningRate, scale, step }: Update): void => {
-    const correction1 = 1 - beta1 ** (step + 1)
-    const correction2 = 1 - beta2 ** (step + 1)
-    const inverseRoot = 1 / Math.sqrt(correction2), rate = learningRate / correction1
     for (const [i, bucket] of buckets.entries()) {
-      const factors = {
-        scale,
-        beta1,
-        beta2,
-        inverseRoot,
-        epsilon,
-        rate,
-        shrink: bucket.decays ? 1 - learningRate * weightDecay : 1
-      }
-      if (!InPlace.adamW(tf, { ...bucket, gradient: gradients[i]! }, factors)) compose(bucket, gradients[i]!, factors)
-      const views = tf.tidy(() => [...viewsOf(bucket.values, bucket.slots, bucket.length)])
+      const { decays, learningRateScale, rule } = bucket.group
+      tf.tidy(() => {
+        rule.update(tf, bucket, gradients[i]!, { step, scale, decays, learningRate: learningRate * learningRateScale })
+      })
+      const views = tf.tidy(() => Layout.viewsOf(tf, bucket.group, bucket.values))
       bucket.views = bucket.views.map((view, index) => InPlace.assign(tf, view, views[index]!))
     }
   }
 
-  const readAll = async (select: (bucket: Bucket) => Tensor1D): Promise<Parameters> => {
-    const found = new Map<string, Parameter>()
-    for (const bucket of buckets) {
-      const flat = await select(bucket).data<"float32">()
-      for (const { name, offset, shape, size } of bucket.slots) {
-        found.set(name, { shape, data: flat.slice(offset, offset + size) })
+  /** In the order of the parameters, as far as they are there. */
+  const ordered = (found: ReadonlyMap<string, Parameter>): Parameters =>
+    new Map(parameters.flatMap(({ name }) => found.has(name) ? [[name, found.get(name)!]] : []))
+
+  const read = async () => {
+    const values = new Map<string, Parameter>()
+    const slots = new Map<string, Map<string, Parameter>>()
+    for (const { group, slots: kept, values: current } of buckets) {
+      await Layout.read(group, current, values)
+      for (const [slot, tensor] of kept) {
+        let found = slots.get(slot)
+        if (found === undefined) slots.set(slot, found = new Map())
+        if (group.rule.elementwise) await Layout.read(group, tensor, found)
+        else {
+          const data = await tensor.data<"float32">()
+          found.set(group.places[0]!.name, { shape: [...tensor.shape], data: data.slice() })
+        }
       }
     }
-    return new Map(Array.from(parameters.keys(), (name) => [name, found.get(name)!]))
+    return {
+      parameters: ordered(values),
+      state: new Map(Array.from(slots, ([slot, found]) => [slot, ordered(found)]))
+    }
   }
 
   return {
     parameters: () => {
       const found = new Map<string, Tensor>()
-      for (const { slots, views } of buckets) for (const [i, { name }] of slots.entries()) found.set(name, views[i]!)
+      for (const { group, views } of buckets) {
+        for (const [i, { name }] of group.places.entries()) found.set(name, views[i]!)
+      }
       return found
     },
-    join,
-    squaredNorm,
+    groups,
+    values: () => buckets.map(({ values }) => values),
+    join: (gradients) => Layout.join(tf, groups, gradients),
+    squaredNorm: (gradients) => Layout.squaredNorm(tf, groups, gradients),
     update,
-    read: async () => ({
-      parameters: await readAll(({ values }) => values),
-      moments: { first: await readAll(({ first }) => first), second: await readAll(({ second }) => second) }
-    }),
+    read,
     dispose: () => {
-      for (const { first, second, values, views } of buckets) tf.dispose([values, first, second, ...views])
+      for (const { slots, values, views } of buckets) tf.dispose([values, ...slots.values(), ...views])
     }
   }
 }

@@ -1,12 +1,14 @@
 /**
  * One step of training: the loss of a batch, its gradients, and the update.
  */
-import type { Model, Parameters } from "../model/Architecture.ts"
+import type { Model, Parameters, Weights } from "../model/Architecture.ts"
+import type { Dropout } from "../model/Dropout.ts"
 import type { Batch } from "../model/Examples.ts"
-import * as Weights from "../model/Weights.ts"
-import type { Tensor1D, Tf } from "../tensor/Backend.ts"
+import { make as makeWeights } from "../model/Weights.ts"
+import type { Scalar, Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
 import * as Backpropagation from "../tensor/Backpropagation.ts"
-import type { Hyperparameters } from "./Hyperparameters.ts"
+import * as ExponentialMovingAverage from "./ExponentialMovingAverage.ts"
+import { type Hyperparameters, optimizerOf, scheduleOf } from "./Hyperparameters.ts"
 import * as Loss from "./Loss.ts"
 import * as Optimizer from "./Optimizer.ts"
 import * as Schedule from "./Schedule.ts"
@@ -16,65 +18,177 @@ export interface StepResult {
   readonly learningRate: number
   /** Of all gradients together, before clipping. */
   readonly gradientNorm: number
+  /** What clipping multiplied them with. */
+  readonly clipScale: number
+}
+
+/** What a run has come to. */
+export interface Reached {
+  /** The trained parameters as they are now. */
+  readonly parameters: Parameters
+  readonly optimizer: Optimizer.State
+  /** Their moving averages, where they are taken. */
+  readonly average?: Parameters
 }
 
 export interface Stepper {
   /**
-   * Computes loss and gradients of a batch and, unless one of them is not finite, updates the parameters. Waits for the
-   * backend once, to read loss and norm.
+   * Computes loss and gradients of a batch, which comes in parts that are computed one after the other, and updates the
+   * parameters unless one of them is not finite. Waits for the backend once, to read loss and norm.
    */
-  readonly take: (batch: Batch, step: number) => Promise<StepResult>
-  readonly read: Optimizer.Optimizer["read"]
+  readonly take: (parts: ReadonlyArray<Batch>, step: number) => Promise<StepResult>
+  /** The loss of a part, without dropout and smoothing, times its share of `positions`; of the averages where they are taken. */
+  readonly evaluate: (part: Batch, positions: number) => Promise<number>
+  readonly read: () => Promise<Reached>
   readonly dispose: () => void
 }
 
 export interface Options {
   readonly model: Model
+  /** All parameters of the model and of its adapter. */
   readonly parameters: Parameters
-  /** Continue with these moments; from zero otherwise. */
-  readonly moments?: Optimizer.Moments
+  /** Those that learn: all of them, at the same rate, unless given. */
+  readonly targets?: ReadonlyArray<Optimizer.Target>
+  /** Continue with these instead of from the beginning. */
+  readonly state?: Pick<Reached, "optimizer" | "average">
   readonly hyperparameters: Hyperparameters
   readonly totalSteps: number
 }
 
 /** Puts the parameters on the backend. What `dispose` frees is all that stays there between steps. */
-export const make = (tf: Tf, { hyperparameters, model, moments, parameters, totalSteps }: Options): Stepper => {
-  const optimizer = Optimizer.make(tf, parameters, hyperparameters, moments)
-  const schedule = Schedule.make(hyperparameters.schedule, totalSteps, hyperparameters.warmupRatio)
-  const names = Array.from(parameters.keys())
-  const { dropout: rate, learningRate: peak, maxGradientNorm, seed } = hyperparameters
+export const make = (tf: Tf, options: Options): Stepper => {
+  const { hyperparameters, model, parameters, state, totalSteps } = options
+  const targets = options.targets ??
+    Array.from(parameters, ([name, { shape }]) => Optimizer.target({ name, shape }))
+  const trained = new Set(targets.map(({ name }) => name))
+  const settings = optimizerOf(hyperparameters)
+  const schedule = scheduleOf(hyperparameters, totalSteps)
+  const { emaDecay, labelSmoothing, maxGradientNorm, seed } = hyperparameters
 
-  /** Loss and squared norm as one tensor, to be read at once, and the joined gradients. */
-  const differentiate = (batch: Batch, step: number) =>
+  const frozen = upload(tf, parameters, (name) => !trained.has(name))
+  const optimizer = attempt(frozen, () =>
+    Optimizer.make(
+      tf,
+      targets.map((target) => ({ ...target, data: parameters.get(target.name)!.data })),
+      settings,
+      state?.optimizer
+    ))
+  const average = emaDecay === 0
+    ? undefined
+    : attempt(
+      [...frozen.values(), optimizer],
+      () => ExponentialMovingAverage.make(tf, optimizer, emaDecay, state?.average)
+    )
+
+  const weightsOf = (learned: ReadonlyMap<string, Tensor>, dropout?: Dropout): Weights =>
+    makeWeights(tf, model, new Map([...frozen, ...learned]), { trained, ...(dropout === undefined ? {} : { dropout }) })
+
+  /** Loss and joined gradients of a part of a batch. */
+  const differentiate = (batch: Batch, positions: number, dropout: Dropout | undefined) =>
     tf.tidy(() => {
       const current = optimizer.parameters()
-      const dropout = rate === 0 ? undefined : { seed, step, rate }
-      const { gradients: apart, value } = Backpropagation.valueAndGradients(
+      const weights = weightsOf(current, dropout)
+      const { gradients, value } = Backpropagation.valueAndGradients(
         tf,
-        () => Loss.mean(tf, model, Weights.make(tf, model, current), batch, dropout === undefined ? {} : { dropout }),
-        names.map((name) => current.get(name)!)
+        () =>
+          Loss.mean(tf, model, weights, batch, {
+            positions,
+            labelSmoothing,
+            recompute: hyperparameters.gradientCheckpointing,
+            ...(dropout === undefined ? {} : { dropout })
+          }),
+        targets.map(({ name }) => current.get(name)!)
       )
-      const gradients = optimizer.join(apart)
-      return [tf.stack([value, optimizer.squaredNorm(gradients)]) as Tensor1D, ...gradients]
-    }) as [Tensor1D, ...Array<Tensor1D>]
+      return [value, ...optimizer.join(gradients)]
+    }) as [Scalar, ...Array<Tensor1D>]
+
+  /** Loss and squared norm as one tensor, to be read at once, and the joined gradients of all parts. */
+  const accumulate = (parts: ReadonlyArray<Batch>, step: number): [Tensor1D, ...Array<Tensor1D>] => {
+    const positions = parts.reduce((sum, { rows }) => sum + rows.length, 0)
+    const rate = hyperparameters.dropout
+    let sums: ReadonlyArray<Tensor1D | Scalar> = []
+    try {
+      for (const [part, batch] of parts.entries()) {
+        const dropout = rate === 0 ? undefined : { seed, step, part, ...(rate === null ? {} : { rate }) }
+        const found = differentiate(batch, positions, dropout)
+        const before = sums
+        sums = part === 0 ? found : found.map((one, i): Tensor1D | Scalar => {
+          const both = tf.add<Tensor1D>(before[i]!, one)
+          tf.dispose([before[i]!, one])
+          return both
+        })
+      }
+      const [loss, ...gradients] = sums as [Scalar, ...Array<Tensor1D>]
+      const report = tf.tidy(() => tf.stack([loss, optimizer.squaredNorm(gradients)]) as Tensor1D)
+      loss.dispose()
+      return [report, ...gradients]
+    } catch (cause) {
+      tf.dispose([...sums])
+      throw cause
+    }
+  }
 
   return {
-    take: async (batch, step) => {
-      const [report, ...gradients] = differentiate(batch, step)
+    take: async (parts, step) => {
+      const [report, ...gradients] = accumulate(parts, step)
       try {
         const [loss, squaredNorm] = await report.data<"float32">() as unknown as [number, number]
         const gradientNorm = Math.sqrt(squaredNorm)
-        const learningRate = peak * Schedule.factor(schedule, step)
+        const learningRate = hyperparameters.learningRate * Schedule.factor(schedule, step)
+        const scale = Optimizer.clipScale(gradientNorm, maxGradientNorm)
         if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) {
-          const scale = Optimizer.clipScale(gradientNorm, maxGradientNorm)
           optimizer.update(gradients, { step, learningRate, scale })
+          average?.update()
         }
-        return { loss, learningRate, gradientNorm }
+        return { loss, learningRate, gradientNorm, clipScale: scale }
       } finally {
         tf.dispose([report, ...gradients])
       }
     },
-    read: optimizer.read,
-    dispose: optimizer.dispose
+    evaluate: async (part, positions) => {
+      const loss = tf.tidy(() => {
+        const learned = average === undefined ? optimizer.parameters() : average.parameters()
+        return Loss.mean(tf, model, weightsOf(learned), part, { positions })
+      })
+      try {
+        return (await loss.data<"float32">())[0]!
+      } finally {
+        loss.dispose()
+      }
+    },
+    read: async () => {
+      const { parameters, state: optimizerState } = await optimizer.read()
+      return {
+        parameters,
+        optimizer: optimizerState,
+        ...(average === undefined ? {} : { average: await average.read() })
+      }
+    },
+    dispose: () => {
+      average?.dispose()
+      optimizer.dispose()
+      tf.dispose([...frozen.values()])
+    }
+  }
+}
+
+/** Parameters on the backend, of which nothing stays behind when there is no room for all of them. */
+const upload = (tf: Tf, parameters: Parameters, wanted: (name: string) => boolean): ReadonlyMap<string, Tensor> => {
+  const chosen = Array.from(parameters).filter(([name]) => wanted(name))
+  const tensors = tf.tidy(() => chosen.map(([, { data, shape }]) => tf.tensor(data, [...shape], "float32")))
+  return new Map(chosen.map(([name], index) => [name, tensors[index]!]))
+}
+
+interface Disposable {
+  readonly dispose: () => unknown
+}
+
+/** Disposes of what is there already when the next thing has no room. */
+const attempt = <A>(held: ReadonlyMap<string, Tensor> | ReadonlyArray<Disposable>, make: () => A): A => {
+  try {
+    return make()
+  } catch (cause) {
+    for (const one of held.values()) one.dispose()
+    throw cause
   }
 }

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { InvalidConfig, Model } from "../model/Architecture.ts"
+import type { InvalidConfig, Model, Parameters } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
@@ -13,9 +13,15 @@ import type { TokenOutOfRange } from "../model/Tokenizer.ts"
 import { Backend } from "../tensor/Backend.ts"
 import * as Batches from "./Batches.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
+import { optimizerOf } from "./Hyperparameters.ts"
 import * as Memory from "./Memory.ts"
+import * as Optimizer from "./Optimizer.ts"
+import * as Packing from "./Packing.ts"
 import * as Resume from "./Resume.ts"
 import * as Step from "./Step.ts"
+import * as Trained from "./Trained.ts"
+import * as Validation from "./Validation.ts"
+import * as Watchdog from "./Watchdog.ts"
 
 /** What the model learns to do. */
 export type Task =
@@ -27,21 +33,34 @@ export type Task =
   | { readonly head: "sequence-regression" | "causal-language-modeling" }
 
 /** What is known of a step once it is taken. */
-export interface StepMetrics {
+export interface StepMetrics extends Step.StepResult {
   /** Counted from 0. */
   readonly step: number
+  /** How many steps this run takes, were it to go on to where it is to stop. */
+  readonly steps: number
   /** Passes over the examples at the end of the step. */
   readonly epoch: number
-  /** The mean cross-entropy of the batch before the update, in nats. */
-  readonly loss: number
-  readonly learningRate: number
-  /** Of all gradients together, before clipping. */
-  readonly gradientNorm: number
   readonly examples: number
   /** Tokens of the batch that are not padding. */
   readonly tokens: number
+  /** Positions that a prediction was learned from. */
+  readonly supervised: number
+  /** The share of the batch that is padding. */
+  readonly padding: number
   /** What depends on the machine and its mood. */
   readonly wallClock: { readonly seconds: number; readonly tokensPerSecond: number }
+}
+
+/** The loss on validation data after a step. */
+export interface ValidationMetrics {
+  /** Counted from 0. */
+  readonly step: number
+  /** As in {@link StepMetrics}. */
+  readonly steps: number
+  readonly epoch: number
+  readonly loss: number
+  /** Whether it is the lowest so far. */
+  readonly best: boolean
 }
 
 export interface Options {
@@ -49,42 +68,43 @@ export interface Options {
   readonly model: Checkpoint.Checkpoint
   readonly task: Task
   readonly examples: ReadonlyArray<Examples.Example>
+  /** Examples to take the loss on while the run goes on. */
+  readonly validation?: ReadonlyArray<Examples.Example>
   readonly hyperparameters: Hyperparameters
+  /** The longest row of packed texts, in tokens; as long as the model allows unless given. */
+  readonly packedLength?: number
   /** Stop after so many passes of the horizon, rounded to whole steps; after all of them unless given. */
   readonly stopAfterEpochs?: number
   /** Continue from here instead of from `model`'s weights. */
   readonly resume?: Resume.TrainState
   /** Told of each step, in order, once it is taken. */
   readonly onStep?: (metrics: StepMetrics) => void
+  /** Told of each evaluation on the validation examples. */
+  readonly onValidation?: (metrics: ValidationMetrics) => void
 }
 
 export interface TrainResult {
-  /** The trained model under the task's head. */
+  /** The trained model under the task's head: its last weights, their averages, or the best, as was asked. */
   readonly checkpoint: Checkpoint.Checkpoint
   readonly state: Resume.TrainState
   /** Steps of the full horizon. */
   readonly totalSteps: number
+  /** Whether the run is over before its horizon, because waiting for a lower validation loss took too long. */
+  readonly stoppedEarly: boolean
 }
 
-/** The loss or the gradients left the finite numbers, or the loss grew far beyond that of guessing. */
-export class Diverged extends Schema.TaggedError<Diverged>()("Diverged", {
-  /** Counted from 0. */
-  step: Schema.Int,
-  // What diverges may be NaN or infinite.
-  // @effect-diagnostics-next-line schemaNumber:off
-  loss: Schema.Number,
-  // @effect-diagnostics-next-line schemaNumber:off
-  gradientNorm: Schema.Number,
-  learningRate: Schema.Finite
+/** Settings that leave nothing to train. */
+export class NothingTrained extends Schema.TaggedError<NothingTrained>()("NothingTrained", {
+  reason: Schema.String
 }) {
   override get message() {
-    return `Training diverged at step ${this.step}: loss ${this.loss}, gradient norm ${this.gradientNorm}, learning ` +
-      `rate ${this.learningRate}. A lower learning rate or a longer warm-up usually helps.`
+    return `Nothing would be trained: ${this.reason}.`
   }
 }
 
 export type TrainError =
-  | Diverged
+  | Watchdog.Diverged
+  | NothingTrained
   | DoesNotFit
   | OutOfMemory
   | Examples.InvalidExample
@@ -94,109 +114,205 @@ export type TrainError =
   | Checkpoint.MismatchedTensors
   | Resume.ResumeMismatch
 
-/** A loss this many times that of a uniform guess has left all that training passes through. */
-const explosion = 10
-
-const isDiverged = (model: Model, { gradientNorm, loss }: Step.StepResult): boolean =>
-  !Number.isFinite(loss) || !Number.isFinite(gradientNorm) || loss > explosion * Math.max(1, Math.log(model.outputs))
+/** About the loss of a model that knows nothing: that of a uniform guess, or the spread of the scores. */
+const guess = (model: Model, examples: ReadonlyArray<Examples.Example>): number => {
+  if (model.head !== "sequence-regression") return Math.max(1, Math.log(model.outputs))
+  return examples.reduce((sum, { score = 0 }) => sum + score ** 2, 0) / examples.length + 1
+}
 
 /** A turn of the event loop costs little, and is taken when so many milliseconds have passed since the last. */
 const turnMilliseconds = 10
 
 /** How many steps the full horizon has, and how many a run that stops after `stopAfterEpochs` takes of them. */
 export const stepsOf = (
-  examples: number,
+  rows: number,
   { batchSize, epochs }: Pick<Hyperparameters, "batchSize" | "epochs">,
   stopAfterEpochs: number = epochs
 ): { readonly perEpoch: number; readonly total: number; readonly stop: number } => {
-  const perEpoch = Batches.stepsPerEpoch(examples, batchSize)
+  const perEpoch = Batches.stepsPerEpoch(rows, batchSize)
   const total = Math.max(1, Math.round(epochs * perEpoch))
   return { perEpoch, total, stop: Math.min(total, Math.max(0, Math.round(stopAfterEpochs * perEpoch))) }
 }
 
-const loop = Effect.fnUntraced(function*(stepper: Step.Stepper, model: Model, options: Options, start: number) {
-  const { examples, hyperparameters, onStep } = options
-  const { perEpoch, stop } = stepsOf(examples.length, hyperparameters, options.stopAfterEpochs)
-  const lengths = examples.map(({ tokens }) => tokens.length)
+/** The rows that examples make: one each, or several packed in one. */
+export const rowsOf = (
+  examples: ReadonlyArray<Examples.Example>,
+  { packing }: Pick<Hyperparameters, "packing">,
+  capacity: number
+): Examples.Rows =>
+  packing
+    ? Packing.pack(examples.map(({ tokens }) => tokens.length), capacity)
+    : Examples.oneEach(Uint32Array.from(examples.keys()))
+
+const inParts = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, part) => all.slice(part * size, (part + 1) * size))
+
+/** Lets others have a turn when the last is some time ago. */
+const makeTurns = () => {
+  let turned = performance.now()
+  return Effect.suspend(() => {
+    if (performance.now() - turned <= turnMilliseconds) return Effect.void
+    return Effect.tap(turn, () =>
+      Effect.sync(() => {
+        turned = performance.now()
+      }))
+  })
+}
+
+/** A run that goes through its steps. */
+interface Run {
+  readonly options: Options
+  readonly model: Model
+  readonly rows: Examples.Rows
+  readonly stepper: Step.Stepper
+}
+
+/** The mean loss over the validation examples. */
+const evaluate = Effect.fnUntraced(
+  function*({ model, options, stepper }: Run, examples: ReadonlyArray<Examples.Example>) {
+    const { batchSize, microBatchSize } = options.hyperparameters
+    const positions = examples.reduce((sum, example) => sum + Examples.predictions(model, example), 0)
+    const order = Array.from(examples.keys()).toSorted((a, b) =>
+      examples[a]!.tokens.length - examples[b]!.tokens.length || a - b
+    )
+    const turns = makeTurns()
+    let loss = 0
+    for (const part of inParts(order, microBatchSize ?? batchSize)) {
+      const batch = Examples.collate(model, examples, Examples.oneEach(part))
+      loss += yield* Effect.uninterruptible(Effect.promise(() => stepper.evaluate(batch, positions)))
+      yield* turns
+    }
+    return loss
+  }
+)
+
+const loop = Effect.fnUntraced(function*(run: Run, from: Resume.TrainState | undefined) {
+  const { model, options, rows, stepper } = run
+  const { examples, hyperparameters, onStep, onValidation, validation } = options
+  const { evaluateEvery, microBatchSize, patience, restoreBest } = hyperparameters
+  const { perEpoch, stop, total } = stepsOf(rows.length, hyperparameters, options.stopAfterEpochs)
+  const lengths = rows.map((row) => Array.from(row).reduce((sum, index) => sum + examples[index]!.tokens.length, 0))
+  const watchdog = Watchdog.make(guess(model, examples), from?.watchdog)
+  const turns = makeTurns()
+  let standing = from?.validation ?? Validation.nothingSeen
+  const isOver = () => patience !== null && standing.waited >= patience
   let plan: ReadonlyArray<Uint32Array> = []
   let planned = -1
-  let turned = performance.now()
-  for (let step = start; step < stop; step++) {
+  let step = from?.step ?? 0
+  for (; step < stop && !isOver(); step++) {
     const epoch = Math.floor(step / perEpoch)
     if (epoch !== planned) {
       plan = Batches.plan(lengths, { ...hyperparameters, epoch })
       planned = epoch
     }
     const started = performance.now()
-    const batch = Examples.collate(model, examples, Examples.oneEach(plan[step - epoch * perEpoch]!))
-    const result = yield* Effect.uninterruptible(Effect.promise(() => stepper.take(batch, step)))
-    const ended = performance.now()
-    if (isDiverged(model, result)) return yield* new Diverged({ step, ...result })
+    const chosen = Array.from(plan[step - epoch * perEpoch]!, (row) => rows[row]!)
+    const parts = inParts(chosen, microBatchSize ?? chosen.length).map((part) =>
+      Examples.collate(model, examples, part)
+    )
+    const result = yield* Effect.uninterruptible(Effect.promise(() => stepper.take(parts, step)))
+    const seconds = (performance.now() - started) / 1000
+    const sign = watchdog.sign(result)
+    if (sign !== undefined) return yield* new Watchdog.Diverged({ step, sign, ...result })
+    const sum = (of: (batch: Examples.Batch) => number) => parts.reduce((total, batch) => total + of(batch), 0)
+    const tokens = sum((batch) => batch.tokens)
     onStep?.({
       step,
+      steps: stop,
       epoch: (step + 1) / perEpoch,
       ...result,
-      examples: batch.batch,
-      tokens: batch.tokens,
-      wallClock: { seconds: (ended - started) / 1000, tokensPerSecond: batch.tokens / (ended - started) * 1000 }
+      examples: chosen.reduce((count, row) => count + row.length, 0),
+      tokens,
+      supervised: sum((batch) => batch.rows.length),
+      padding: 1 - tokens / sum((batch) => batch.batch * batch.time),
+      wallClock: { seconds, tokensPerSecond: tokens / seconds }
     })
-    if (ended - turned > turnMilliseconds) {
-      yield* turn
-      turned = performance.now()
+    if (validation !== undefined && Validation.isDue(step + 1, { evaluateEvery, perEpoch, total })) {
+      const loss = yield* evaluate(run, validation)
+      standing = Validation.after(standing, step + 1, loss)
+      const best = standing.step === step + 1
+      if (best && restoreBest) {
+        const reached = yield* Effect.promise(() => stepper.read())
+        standing = { ...standing, parameters: reached.average ?? reached.parameters }
+      }
+      onValidation?.({ step, steps: stop, epoch: (step + 1) / perEpoch, loss, best })
     }
+    yield* turns
   }
-  const { moments, parameters } = yield* Effect.promise(() => stepper.read())
-  const step = Math.max(start, stop)
-  return { step, epoch: step / perEpoch, parameters, moments }
+  return {
+    step,
+    epoch: step / perEpoch,
+    ...yield* Effect.promise(() => stepper.read()),
+    validation: standing,
+    watchdog: watchdog.memory(),
+    stoppedEarly: step < stop || (isOver() && step < total)
+  }
 })
 
 /**
- * Trains a model on examples with AdamW, and gives the trained model with the state to continue from.
+ * Trains a model on examples, and gives the trained model with the state to continue from.
  *
  * The learning-rate schedule spans `hyperparameters.epochs` whatever `stopAfterEpochs` says, and a run that stops and
  * resumes takes the very steps that an unbroken one would have taken: on an exact backend the results are equal to the
  * bit. Nothing stays on the backend afterwards, however the run ends.
  *
- * It fails with {@link Diverged} when loss or gradients are not finite, or the loss exceeds ten times that of a uniform
- * guess; with `DoesNotFit`, before anything is put on the backend, when the run would need more memory than there is; and
- * with `OutOfMemory` when the backend's memory is full all the same.
+ * It fails with `Diverged` when loss or gradients are not finite or explode; with `DoesNotFit`, before anything is put on
+ * the backend, when the run would need more memory than there is; and with `OutOfMemory` when the backend's memory is full
+ * all the same.
  */
 export const train: (options: Options) => Effect.Effect<TrainResult, TrainError, Backend> = Effect.fnUntraced(
   function*(options: Options) {
-    const { examples, hyperparameters, resume, task } = options
+    const { examples, hyperparameters, resume, task, validation } = options
     const { tf } = yield* Backend
     const start = yield* Checkpoint.withHead(options.model, { ...task, seed: hyperparameters.seed })
     const model = yield* Checkpoint.modelOf(start)
     yield* Examples.check(model, examples)
-    const { total: totalSteps } = stepsOf(examples.length, hyperparameters)
+    if (validation !== undefined) yield* Examples.check(model, validation)
+    const rows = rowsOf(examples, hyperparameters, options.packedLength ?? model.maximumLength)
+    const { total: totalSteps } = stepsOf(rows.length, hyperparameters)
+    const targets = Trained.targets(model, model.parameters, hyperparameters)
+    if (targets.length === 0) {
+      const reason = `the topmost ${hyperparameters.trainedLayers} layers and the head of this model have no parameters`
+      return yield* new NothingTrained({ reason })
+    }
     const plan: Resume.Plan = {
       examples: examples.length,
+      rows: rows.length,
       batchSize: hyperparameters.batchSize,
       totalSteps,
       seed: hyperparameters.seed
     }
-    if (resume !== undefined) yield* Resume.check(resume, plan, model.parameters)
-    yield* Memory.ensure({ model, examples, hyperparameters })
+    if (resume !== undefined) {
+      yield* Resume.check(resume, plan, targets, Optimizer.stateShapes(targets, optimizerOf(hyperparameters)))
+    }
+    yield* Memory.ensure({ model, examples, rows, hyperparameters, targets })
     // In the model's order, not in that of a file: the order of parameters decides the order of sums.
-    const from = resume?.parameters ?? start.tensors
-    const parameters = new Map(model.parameters.map(({ name }) => [name, from.get(name)!]))
-    const reached = yield* Effect.acquireUseRelease(
+    const parameters: Parameters = new Map(
+      model.parameters.map(({ name }) => [name, resume?.parameters.get(name) ?? start.tensors.get(name)!])
+    )
+    const { stoppedEarly, ...reached } = yield* Effect.acquireUseRelease(
       Effect.sync(() =>
         Step.make(tf, {
           model,
           parameters,
+          targets,
           hyperparameters,
           totalSteps,
-          ...(resume === undefined ? {} : { moments: resume.moments })
+          ...(resume === undefined ? {} : { state: resume })
         })
       ),
-      (stepper) => loop(stepper, model, options, resume?.step ?? 0),
+      (stepper) => loop({ options, model, rows, stepper }, resume),
       (stepper) => Effect.sync(stepper.dispose)
     ).pipe(catchExhaustion("training"))
+    const best = hyperparameters.restoreBest ? reached.validation.parameters : undefined
     return {
-      checkpoint: { ...start, tensors: reached.parameters },
+      checkpoint: {
+        ...start,
+        tensors: new Map([...parameters, ...(best ?? reached.average ?? reached.parameters)])
+      },
       state: { ...reached, plan },
-      totalSteps
+      totalSteps,
+      stoppedEarly
     }
   }
 )

@@ -130,6 +130,8 @@ export interface Footprint {
 
 export interface FootprintOptions {
   readonly dropout: boolean
+  /** Whether layers are computed anew in the backward pass. */
+  readonly recompute?: boolean
   /** Whether the backend has the fused kernels of norm, attention and activation: composed operations keep more. */
   readonly fused: boolean
 }

@@ -9,6 +9,8 @@ import * as Factors from "../tensor/Dropout.ts"
 export interface Dropout {
   readonly seed: number
   readonly step: number
+  /** Which part of the step's batch this is, counted from 0: parts drop differently. */
+  readonly part?: number
   /** The probability of dropping, for every place alike. Without it each place has the rate of the model's config. */
   readonly rate?: number
 }
@@ -25,7 +27,9 @@ export const factors = (
 ): Factors.Factors | undefined => {
   const rate = dropout?.rate ?? configured
   if (dropout === undefined || rate === 0) return undefined
-  return Factors.factors(tf, Random.address(dropout.seed, `dropout ${place}`, dropout.step), shape, rate)
+  const { part = 0, seed, step } = dropout
+  const purpose = part === 0 ? `dropout ${place}` : `dropout ${place}, part ${part}`
+  return Factors.factors(tf, Random.address(seed, purpose, step), shape, rate)
 }
 
 /** `x` with dropout at `place`; `x` itself where nothing is dropped. */

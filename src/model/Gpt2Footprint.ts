@@ -25,7 +25,7 @@ export const footprint = (
   { classes, heads, inner, layers, vocabularySize, width }: Extents,
   head: Head,
   { batch, rows, time }: BatchExtent,
-  { dropout, fused }: FootprintOptions
+  { dropout, fused, recompute = false }: FootprintOptions
 ): Footprint => {
   const stream = batch * time * width, wide = batch * time * inner, scores = batch * heads * time * time
   const selected = rows * width, selectedWide = rows * inner
@@ -42,9 +42,13 @@ export const footprint = (
   const lastFeedForward = (2 + dropped) * selected + wides * selectedWide + perRow * rows
   const embeddings = dropped * stream + batch * time
   const norm = 2 * selected + perRow * rows
-  const saved = embeddings + (layers - 1) * (attention + feedForward) + lastAttention + lastFeedForward + norm
+  /** What a layer keeps, which under recomputation only one has at a time, beside the inputs of all. */
+  const within = recompute ? Math.max(lastAttention + lastFeedForward, layers > 1 ? attention + feedForward : 0) : 0
+  const saved = recompute
+    ? embeddings + layers * stream + norm
+    : embeddings + (layers - 1) * (attention + feedForward) + lastAttention + lastFeedForward + norm
   const lastWeights = 2 * inner * width + 4 * width * width
-  const goneBefore = lastFeedForward + norm
+  const goneBefore = recompute ? 0 : lastFeedForward + norm
   // A weight that is used the other way round is turned first where products are composed.
   const turned = fused ? 0 : inner * width
   // Backward, around attention; composed of many operations it needs more, and so does a feed forward part.
@@ -52,15 +56,15 @@ export const footprint = (
   const aroundFeedForward = fused || layers === 1 ? 0 : 9 * wide + 3 * stream
   // Forward the mask, and factors that only attention reads.
   const forward = mask + (fused ? (dropout ? scores + time * time : 0) + 2 * stream : 4 * scores + 8 * stream)
-  const turning = turned + Math.max(
+  const turning = within + turned + Math.max(
     forward,
     (fused ? 2 : 9) * selectedWide + 3 * selected - norm,
     lastWeights + aroundAttention + 2 * selected - goneBefore,
-    lastWeights + aroundFeedForward - goneBefore - lastAttention
+    lastWeights + aroundFeedForward - goneBefore - (recompute ? 0 : lastAttention)
   )
   // The embedding's gradient comes in two parts where it makes the logits too, and they are added up.
   const embedding = vocabularySize * width
-  const first = layers === 1 ? lastAttention : attention
+  const first = recompute ? within + stream : layers === 1 ? lastAttention : attention
   const ending = turned + embeddings + Math.max(
     first + Math.max(aroundAttention, aroundFeedForward),
     3 * stream + (head === "causal-language-modeling" ? 2 * embedding : 0)

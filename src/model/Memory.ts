@@ -17,10 +17,12 @@ const show = (bytes: number): string =>
 
 /** What would fit, one change at a time; `null` where that change alone is not enough. */
 export const WhatFits = Schema.Struct({
-  /** The largest batch with texts of this length. */
+  /** The most texts of this length at once. */
   batchSize: Schema.NullOr(Schema.Int),
   /** The longest texts at this batch size, in tokens. */
-  longest: Schema.NullOr(Schema.Int)
+  longest: Schema.NullOr(Schema.Int),
+  /** Whether gradient checkpointing would be enough. */
+  gradientCheckpointing: Schema.Boolean
 })
 export type WhatFits = typeof WhatFits.Type
 
@@ -49,7 +51,10 @@ export class DoesNotFit extends Schema.TaggedError<DoesNotFit>()("DoesNotFit", {
       ? `the backend "${backend}" holds ${show(available)}`
       : `this machine has ${show(available)}`
     const ways = [
-      ...(fits.batchSize === null ? [] : [`a batch size of ${fits.batchSize}`]),
+      ...(fits.gradientCheckpointing ? ["gradientCheckpointing"] : []),
+      ...(fits.batchSize === null
+        ? []
+        : [`a ${work === "training" ? "microBatchSize" : "batch size"} of ${fits.batchSize}`]),
       ...(fits.longest === null ? [] : [`texts of up to ${fits.longest} tokens`])
     ]
     const elsewhere = limitedBy === "machine"
@@ -128,6 +133,8 @@ export interface Work {
   readonly longest: number
   /** Bytes on the backend. */
   readonly onBackend: (batchSize: number, longest: number) => number
+  /** The same with gradient checkpointing, where it could be had and is not. */
+  readonly recomputing?: (batchSize: number, longest: number) => number
   /** Bytes of the process besides, where the backend's are the machine's too. */
   readonly beside: number
 }
@@ -154,8 +161,8 @@ export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<
     // A GPU has a memory of its own.
     { limitedBy: "machine", available: device.kind === "gpu" ? Infinity : machine, beside: work.beside }
   ] as const
-  const fits = (batchSize: number, longest: number): boolean => {
-    const needed = work.onBackend(batchSize, longest)
+  const fits = (batchSize: number, longest: number, onBackend = work.onBackend): boolean => {
+    const needed = onBackend(batchSize, longest)
     return limits.every(({ available, beside }) => needed + beside <= available)
   }
   for (const { available, beside, limitedBy } of limits) {
@@ -171,7 +178,8 @@ export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<
       longest,
       fits: {
         batchSize: largest(batchSize - 1, (smaller) => fits(smaller, longest)),
-        longest: largest(longest - 1, (shorter) => fits(batchSize, shorter))
+        longest: largest(longest - 1, (shorter) => fits(batchSize, shorter)),
+        gradientCheckpointing: work.recomputing !== undefined && fits(batchSize, longest, work.recomputing)
       }
     })
   }

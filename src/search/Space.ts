@@ -3,7 +3,8 @@
  * the record that a trial receives; its schema stores and reads trials back.
  */
 import * as Schema from "effect/Schema"
-import type { Dimension } from "./Dimension.ts"
+import * as Hyperparameter from "../pipeline/Hyperparameter.ts"
+import { choice, type Dimension, fixed, logUniform, uniform, type Value } from "./Dimension.ts"
 
 export { choice, fixed, integer, logUniform, ordinal, uniform } from "./Dimension.ts"
 
@@ -79,6 +80,43 @@ export const make = <const D extends Readonly<Record<string, Dimension<unknown>>
     toUnit: (params) => coordinates.map((name) => dimensions[name]!.toUnit(params[name])),
     key: (params) => JSON.stringify(names.map((name) => params[name]))
   }
+}
+
+/** The parameters of a stage that say where to look for them. */
+type Searched<P> = { readonly [K in keyof P as P[K] extends Hyperparameter.Searched ? K : never]: P[K] }
+type TypesOf<P> = { readonly [K in keyof P]: P[K] extends Schema.Top ? P[K]["Type"] : never }
+
+const dimensionOf = (range: Hyperparameter.Range<unknown>): Dimension<unknown> => {
+  if ("values" in range) {
+    const values = range.values as ReadonlyArray<Value>
+    return values.length === 1 ? fixed(values[0]!) : choice(values, { default: range.default as Value })
+  }
+  const options = { default: range.default as number }
+  return range.scale === "log" ? logUniform(range.min, range.max, options) : uniform(range.min, range.max, options)
+}
+
+/**
+ * The space that a stage proposes for its hyperparameters, as in `Space.from(FineTune, { adapter: "lora" })`: those worth
+ * searching, each with its usual range and with the value that one would begin with. `changes` puts other dimensions in
+ * place of some, or beside them; `Space.fixed` takes one out of the search.
+ */
+export const from = <
+  Fields extends Schema.Struct.Fields,
+  const Changes extends Readonly<Record<string, Dimension<unknown>>> = {}
+>(
+  stage: { readonly params: Schema.Struct<Fields> },
+  setup: Partial<Hyperparameter.Setup> = {},
+  changes: Changes = {} as Changes
+): Space<
+  & Omit<TypesOf<Searched<Fields>>, keyof Changes>
+  & { readonly [K in keyof Changes]: Changes[K] extends Dimension<infer A> ? A : never }
+> => {
+  const full: Hyperparameter.Setup = { task: "classification", adapter: "none", ...setup }
+  const proposed = Object.entries(stage.params.fields).flatMap(([name, schema]) => {
+    const search = Hyperparameter.aboutOf(schema as Schema.Top)?.search
+    return search === undefined ? [] : [[name, dimensionOf(search(full))] as const]
+  })
+  return make({ ...Object.fromEntries(proposed), ...changes }) as never
 }
 
 /** The point of defaults: what a person would run without a search. */

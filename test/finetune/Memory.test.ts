@@ -3,6 +3,7 @@ import { Effect, Fiber } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
 import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Memory from "../../src/finetune/Memory.ts"
+import * as Optimizer from "../../src/finetune/Optimizer.ts"
 import * as Step from "../../src/finetune/Step.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import { type Head, initialize, type Model } from "../../src/model/Architecture.ts"
@@ -73,8 +74,8 @@ const measure = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, shape: Sh
   meter.reset()
   const hyperparameters = { ...defaults, dropout: shape.dropout, maxGradientNorm: 1e-3 }
   const stepper = Step.make(tf, { model, parameters, totalSteps: 10, hyperparameters })
-  yield* Effect.promise(() => stepper.take(batch, 0))
-  yield* Effect.promise(() => stepper.take(batch, 1))
+  yield* Effect.promise(() => stepper.take([batch], 0))
+  yield* Effect.promise(() => stepper.take([batch], 1))
   const training = peak()
   stepper.dispose()
 
@@ -90,7 +91,14 @@ const measure = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, shape: Sh
   assert.strictEqual(meter.live(), before)
 
   const extent = { batch: batch.batch, time: batch.time, rows: batch.rows.length }
-  const options = { dropout: shape.dropout > 0, ...Memory.fusedOn(tf) }
+  const options = {
+    dropout: shape.dropout > 0,
+    targets: model.parameters.map(Optimizer.target),
+    optimizer: Optimizer.defaultsOf("adamw"),
+    accumulates: false,
+    averages: false,
+    ...Memory.fusedOn(tf)
+  }
   return {
     training: Memory.peakBytes(model, extent, options) / training,
     forward: ModelMemory.forwardBytes(model, extent, options.fused) / forward
@@ -175,11 +183,14 @@ describe("a run that needs more memory than there is", () => {
       assert.match(error.message, /batches of 32 texts of up to 16 tokens needs some \d MiB .* "wasm" holds 3 MiB/)
       assert.include(
         error.message,
-        `What would fit: a batch size of ${batchSize}, or texts of up to ${longest} tokens.`
+        `What would fit: gradientCheckpointing, or a microBatchSize of ${batchSize}, or texts of up to ${longest} tokens.`
       )
 
       // What it says fits does, and one more does not.
-      const withBatch = (batchSize: number) => ({ ...run, hyperparameters: { ...run.hyperparameters, batchSize } })
+      const withBatch = (microBatchSize: number) => ({
+        ...run,
+        hyperparameters: { ...run.hyperparameters, microBatchSize }
+      })
       const withLength = (longest: number) => ({
         ...run,
         examples: run.examples.map((example) => ({ ...example, tokens: example.tokens.slice(0, longest) }))
@@ -214,13 +225,17 @@ describe("a run that needs more memory than there is", () => {
     Effect.gen(function*() {
       const run = yield* small
       const error = yield* expectDoesNotFit(limited(1e5)(Trainer.train(run)))
-      assert.deepStrictEqual(error.fits, { batchSize: null, longest: null })
+      assert.deepStrictEqual(error.fits, { batchSize: null, longest: null, gradientCheckpointing: false })
       assert.match(error.message, /No batch size fits .* another backend, tensorflow or webgpu\.$/)
       const checkpoint = yield* Checkpoint.withHead(run.model, { ...run.task, seed: 1 })
       const prediction = yield* expectDoesNotFit(
         limited(1e5)(Predict.classify({ checkpoint, examples: run.examples }))
       )
-      assert.deepInclude(prediction, { work: "prediction", batchSize: 1, fits: { batchSize: null, longest: null } })
+      assert.deepInclude(prediction, {
+        work: "prediction",
+        batchSize: 1,
+        fits: { batchSize: null, longest: null, gradientCheckpointing: false }
+      })
     }).pipe(Effect.provide(Backend.layer("wasm"))))
 
   it.effect("is refused for want of the machine's memory too, unless a GPU has its own", () =>

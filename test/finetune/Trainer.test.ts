@@ -1,6 +1,7 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
+import * as Predict from "../../src/evaluate/Predict.ts"
 import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Resume from "../../src/finetune/Resume.ts"
 import * as Step from "../../src/finetune/Step.ts"
@@ -17,7 +18,10 @@ import { everywhere } from "../tensor/Parity.ts"
 
 const folder = (name: string): Map<string, Uint8Array> => {
   const url = new URL(`../fixtures/hf/${name}/`, import.meta.url)
-  return new Map(readdirSync(url).map((file) => [file, new Uint8Array(readFileSync(new URL(file, url)))]))
+  return new Map(
+    readdirSync(url).filter((file) => file.includes("."))
+      .map((file) => [file, new Uint8Array(readFileSync(new URL(file, url)))])
+  )
 }
 
 const labels = ["a", "b", "c"]
@@ -100,7 +104,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
         })
         assert.strictEqual(reference.trajectory.length, 20)
         for (const expected of reference.trajectory) {
-          const found = yield* Effect.promise(() => stepper.take(batchOf(expected.step), expected.step))
+          const found = yield* Effect.promise(() => stepper.take([batchOf(expected.step)], expected.step))
           const close = (value: number, wanted: number, what: string) =>
             assert.isAtMost(Math.abs(value - wanted), 1e-4 * Math.abs(wanted), `${what} at step ${expected.step}`)
           close(found.loss, expected.loss, "loss")
@@ -134,7 +138,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
   it.effect("continues to the bit: six epochs at once, two and four, and through a file in mid-epoch", () =>
     Effect.gen(function*() {
       const options = yield* small
-      const log = (into: Array<unknown>) => ({ wallClock: _, ...metrics }: Trainer.StepMetrics) =>
+      const log = (into: Array<unknown>) => ({ steps: _, wallClock: __, ...metrics }: Trainer.StepMetrics) =>
         void into.push(metrics)
       const unbroken: Array<unknown> = []
       const whole = yield* Trainer.train({ ...options, onStep: log(unbroken) })
@@ -143,13 +147,103 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
         const first = yield* Trainer.train({ ...options, stopAfterEpochs, onStep: log(broken) })
         assert.strictEqual(first.state.step, stopAfterEpochs * 4)
         assert.strictEqual(first.state.epoch, stopAfterEpochs)
-        const saved = yield* Resume.decode(Resume.encode(first.state), first.state.parameters)
+        const saved = yield* Resume.decode(
+          Resume.encode(first.state, first.checkpoint.tensors),
+          first.checkpoint.tensors
+        )
         assert.deepStrictEqual(saved.plan, first.state.plan)
         const second = yield* Trainer.train({ ...options, resume: saved, onStep: log(broken) })
         assert.deepStrictEqual(broken, unbroken)
         assert.deepStrictEqual(second.state, whole.state)
         assert.deepStrictEqual(second.checkpoint, whole.checkpoint)
       }
+    }))
+
+  it.effect("continues to the bit with averages, micro-batches, packing and the best weights so far", () =>
+    Effect.gen(function*() {
+      const { examples, hyperparameters, ...options } = yield* small
+      const all: Trainer.Options = {
+        ...options,
+        examples: examples.slice(0, 20),
+        validation: examples.slice(20),
+        hyperparameters: {
+          ...hyperparameters,
+          batchSize: 5,
+          microBatchSize: 2,
+          packing: true,
+          emaDecay: 0.8,
+          restoreBest: true,
+          evaluateEvery: 0.5,
+          gradientCheckpointing: true,
+          labelSmoothing: 0.1,
+          layerwiseDecay: 0.9
+        }
+      }
+      const whole = yield* Trainer.train(all)
+      const first = yield* Trainer.train({ ...all, stopAfterEpochs: 2.5 })
+      assert.isBelow(first.state.step, whole.state.step)
+      // The model has averages of before, the state the weights as they are now.
+      const { tensors } = first.checkpoint
+      assert.notDeepEqual(tensors.get("score.weight"), first.state.parameters.get("score.weight"))
+      const resume = yield* Resume.decode(Resume.encode(first.state, tensors), tensors)
+      const second = yield* Trainer.train({ ...all, resume })
+      assert.deepStrictEqual(second, whole)
+      assert.deepStrictEqual(
+        second.checkpoint.tensors.get("score.weight"),
+        second.state.validation.parameters!.get("score.weight")
+      )
+    }))
+
+  it.effect("stops when the validation loss has ceased to fall, and restores the best", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      // Labels that contradict those of training: the better it learns, the higher this loss.
+      const validation = options.examples.map((example) => ({ ...example, label: (example.label! + 1) % 3 }))
+      const seen: Array<Trainer.ValidationMetrics> = []
+      const steps: Array<number> = []
+      const hyperparameters = { ...options.hyperparameters, evaluateEvery: 0.5, patience: 3, restoreBest: true }
+      const run = {
+        ...options,
+        validation,
+        hyperparameters,
+        onStep: ({ step }: Trainer.StepMetrics) => void steps.push(step),
+        onValidation: (metrics: Trainer.ValidationMetrics) => void seen.push(metrics)
+      }
+      const result = yield* Trainer.train(run)
+      assert.isTrue(result.stoppedEarly)
+      const best = seen.findLastIndex((metrics) => metrics.best)
+      assert.deepStrictEqual(seen.slice(best).map((metrics) => metrics.best), [true, false, false, false])
+      assert.strictEqual(seen[best]!.loss, Math.min(...seen.map(({ loss }) => loss)))
+      assert.strictEqual(steps.length, seen.at(-1)!.step + 1)
+      assert.strictEqual(result.state.step, steps.length)
+      assert.isBelow(result.state.step, result.totalSteps)
+      assert.deepStrictEqual(result.state.validation.step, seen[best]!.step + 1)
+      // What was restored is the model of a run that stopped there.
+      const there = yield* Trainer.train({
+        ...run,
+        stopAfterEpochs: seen[best]!.epoch,
+        hyperparameters: { ...hyperparameters, patience: null, restoreBest: false }
+      })
+      assert.deepStrictEqual(result.checkpoint.tensors, there.checkpoint.tensors)
+      // Without patience it goes on to the end.
+      const patient = yield* Trainer.train({ ...run, hyperparameters: { ...hyperparameters, patience: null } })
+      assert.isFalse(patient.stoppedEarly)
+      assert.strictEqual(patient.state.step, patient.totalSteps)
+    }))
+
+  it.effect("validates without dropout, as a prediction would", () =>
+    Effect.gen(function*() {
+      const options = yield* small
+      const seen: Array<number> = []
+      const result = yield* Trainer.train({
+        ...options,
+        hyperparameters: { ...options.hyperparameters, epochs: 1 },
+        validation: options.examples,
+        onValidation: ({ loss }) => void seen.push(loss)
+      })
+      const { meanLoss } = yield* Predict.classify({ checkpoint: result.checkpoint, examples: options.examples })
+      assert.strictEqual(seen.length, 1)
+      assert.closeTo(seen[0]!, meanLoss, 1e-5)
     }))
 
   it.effect("resuming a finished run changes nothing", () =>
@@ -179,7 +273,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
       assert.strictEqual(error._tag, "Diverged")
       if (error._tag !== "Diverged") return
       assert.isAbove(error.step, 0)
-      assert.match(error.message, /diverged at step \d+: loss/)
+      assert.match(error.message, /diverged at step \d+ \(loss exploded\): loss/)
       assert.strictEqual(tf.memory().numTensors, before)
     }))
 

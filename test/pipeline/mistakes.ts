@@ -163,7 +163,7 @@ OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(names, "train") })
 Score({ model: tunedModel, split: OpenTest({ sealed: Node.at(names, "test"), selection }) })
 
 // @ts-expect-error a hyperparameter that fine-tuning does not have
-FineTuneModel({ model: pretrained, train: Node.at(names, "train") }, { learningRate: 1e-3, momentum: 0.9 })
+FineTuneModel({ model: pretrained, train: Node.at(names, "train") }, { learningRate: 1e-3, gradientMomentum: 0.9 })
 
 // Errors and requirements of the whole upstream are in the type.
 type Equals<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false

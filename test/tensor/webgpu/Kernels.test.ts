@@ -55,8 +55,8 @@ const train = Effect.fnUntraced(function*(tf: Tf) {
     totalSteps: 2,
     hyperparameters: { ...defaults, dropout: 0.1 }
   })
-  const first = yield* Effect.promise(() => stepper.take(batch, 0))
-  const second = yield* Effect.promise(() => stepper.take(batch, 1))
+  const first = yield* Effect.promise(() => stepper.take([batch], 0))
+  const second = yield* Effect.promise(() => stepper.take([batch], 1))
   const state = yield* Effect.promise(() => stepper.read())
   stepper.dispose()
   return { first, second, state }

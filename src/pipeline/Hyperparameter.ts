@@ -1,0 +1,50 @@
+/**
+ * A parameter of a stage that is worth searching: what it does, on whose word, and where to look for a good value.
+ *
+ * The stage says it beside the parameter's schema, so that a search space can be made from the stage and the documentation
+ * never speaks of a parameter that is not there.
+ */
+import * as Schema from "effect/Schema"
+
+/** Where to look for a value, as plain data: between bounds, or among values (one of them, where it has no effect). */
+export type Range<A> =
+  | { readonly scale: "linear" | "log"; readonly min: A & number; readonly max: A & number; readonly default: A }
+  | { readonly values: readonly [A, ...ReadonlyArray<A>]; readonly default: A }
+
+/** What is being tuned: ranges depend on it. */
+export interface Setup {
+  /** What the model learns. */
+  readonly task: "classification" | "regression" | "token-classification" | "language-modeling"
+  /** Whether all weights are trained, or small matrices beside them. */
+  readonly adapter: "none" | "lora"
+}
+
+export interface About<A> {
+  /** A sentence on what it does. */
+  readonly description: string
+  /** Whose definition, default or range it is. */
+  readonly source: string
+  /** Where to look by default, and the value to start from. */
+  readonly search?: (setup: Setup) => Range<A>
+}
+
+const key = "attune/hyperparameter"
+
+/** A schema that says where to look for a good value. */
+export interface Searched {
+  readonly "~attune/searched": true
+}
+
+/** Says about a parameter, with its default if it has one, what it does. */
+export const document = <S extends Schema.Top>(schema: S, about: Omit<About<S["Type"]>, "search">): S =>
+  schema.annotateKey({ [key]: about }) as S
+
+/** Says about a parameter, with its default if it has one, what it does and where to look for a value. */
+export const searched = <S extends Schema.Top>(
+  schema: S,
+  about: About<S["Type"]> & Required<Pick<About<S["Type"]>, "search">>
+): S & Searched => schema.annotateKey({ [key]: about }) as S & Searched
+
+/** What was said about a parameter. */
+export const aboutOf = (schema: Schema.Top): About<unknown> | undefined =>
+  Schema.resolveAnnotationsKey(schema)?.[key] as About<unknown> | undefined
