@@ -82,9 +82,16 @@ export const make = <const D extends Readonly<Record<string, Dimension<unknown>>
   }
 }
 
-/** The parameters of a stage that say where to look for them. */
-type Searched<P> = { readonly [K in keyof P as P[K] extends Hyperparameter.Searched ? K : never]: P[K] }
-type TypesOf<P> = { readonly [K in keyof P]: P[K] extends Schema.Top ? P[K]["Type"] : never }
+/** The names of the parameters of a stage that say where to look for them. */
+type SearchedIn<Fields> = keyof { [K in keyof Fields as Fields[K] extends Hyperparameter.Searched ? K : never]: K }
+
+/** The hyperparameters of a space that a stage proposes, with changes. */
+type Proposed<Fields, Changes> = {
+  readonly [K in SearchedIn<Fields> | keyof Changes]: K extends keyof Changes
+    ? Changes[K] extends Dimension<infer A> ? A : never
+    : K extends keyof Fields ? Fields[K] extends Schema.Top ? Fields[K]["Type"] : never
+    : never
+}
 
 const dimensionOf = (range: Hyperparameter.Range<unknown>): Dimension<unknown> => {
   if ("values" in range) {
@@ -107,10 +114,7 @@ export const from = <
   stage: { readonly params: Schema.Struct<Fields> },
   setup: Partial<Hyperparameter.Setup> = {},
   changes: Changes = {} as Changes
-): Space<
-  & Omit<TypesOf<Searched<Fields>>, keyof Changes>
-  & { readonly [K in keyof Changes]: Changes[K] extends Dimension<infer A> ? A : never }
-> => {
+): Space<Proposed<Fields, Changes>> => {
   const full: Hyperparameter.Setup = { task: "classification", adapter: "none", ...setup }
   const proposed = Object.entries(stage.params.fields).flatMap(([name, schema]) => {
     const search = Hyperparameter.aboutOf(schema as Schema.Top)?.search

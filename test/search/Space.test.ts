@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
+import { searched } from "../../src/pipeline/Hyperparameter.ts"
+import * as Stage from "../../src/pipeline/Stage.ts"
 import type { Dimension } from "../../src/search/Dimension.ts"
 import * as Space from "../../src/search/Space.ts"
 
@@ -224,5 +226,52 @@ describe("Space", () => {
 
   it("refuses a space without hyperparameters", () => {
     assert.throws(() => Space.make({}), Space.InvalidSpace)
+  })
+})
+
+const Train = Stage.make("train", {
+  inputs: {},
+  params: {
+    rate: searched(Schema.Finite, {
+      description: "How fast.",
+      source: "us",
+      search: ({ adapter }) =>
+        adapter === "lora"
+          ? { scale: "log", min: 1e-4, max: 1e-2, default: 1e-3 }
+          : { scale: "log", min: 1e-6, max: 1e-4, default: 1e-5 }
+    }),
+    rank: searched(Stage.withDefault(Schema.Int, 8), {
+      description: "How wide.",
+      source: "us",
+      search: ({ adapter }) => adapter === "lora" ? { values: [4, 8], default: 8 } : { values: [8], default: 8 }
+    }),
+    seed: Stage.withDefault(Schema.Int, 0)
+  },
+  output: Schema.Finite,
+  run: (_, { rank, rate, seed }) => Effect.succeed(rank * rate + seed)
+})
+
+describe("the space that a stage proposes", () => {
+  it("has the hyperparameters that it says are worth searching, for what is tuned", () => {
+    const space = Space.from(Train, { adapter: "lora" })
+    const typed: Equals<Space.Type<typeof space>, { readonly rate: number; readonly rank: number }> = true
+    void typed
+    assert.deepStrictEqual(space.names, ["rate", "rank"])
+    assert.deepStrictEqual(Space.defaults(space), { rate: 1e-3, rank: 8 })
+    assert.deepStrictEqual(space.coordinates, ["rate", "rank"])
+    // What has no effect stays at its value.
+    const full = Space.from(Train)
+    assert.deepStrictEqual([full.names, full.coordinates], [["rate", "rank"], ["rate"]])
+    assert.deepStrictEqual(Space.defaults(full), { rate: 1e-5, rank: 8 })
+    // A point of it is what the stage takes.
+    Train({}, space.fromUnit([0.3, 0.9]))
+  })
+
+  it("can be changed, one dimension at a time", () => {
+    const space = Space.from(Train, { adapter: "lora" }, { rank: Space.fixed(16), seed: Space.choice([1, 2]) })
+    const typed: Equals<Space.Type<typeof space>, { readonly rate: number; readonly rank: 16; readonly seed: 1 | 2 }> =
+      true
+    void typed
+    assert.deepStrictEqual(Space.defaults(space), { rate: 1e-3, rank: 16, seed: 1 })
   })
 })
