@@ -1,8 +1,9 @@
 /**
  * Scores of a classifier, from its confusion matrix.
  *
- * Definitions and conventions are scikit-learn's, which the tests hold them to: a ratio with a zero denominator is 0,
- * and macro averages run over the classes that occur among the labels or the predictions.
+ * Definitions and conventions are scikit-learn's, which the tests hold them to: a ratio with a zero denominator is 0
+ * (scikit-learn's kappa alone is NaN there), and macro averages run over the classes that occur among the labels or the
+ * predictions.
  */
 
 /** `counts[label * classes + prediction]` is how many examples of class `label` were predicted as `prediction`. */
@@ -24,12 +25,20 @@ export interface ClassScores {
 export interface Scores {
   readonly examples: number
   readonly accuracy: number
+  /** The mean recall of the classes that have an example. */
+  readonly balancedAccuracy: number
   readonly precisionMacro: number
   readonly recallMacro: number
   readonly f1Macro: number
   readonly precisionMicro: number
   readonly recallMicro: number
   readonly f1Micro: number
+  /** The weighted scores are means over the classes, each counting as often as it is the label of an example. */
+  readonly precisionWeighted: number
+  readonly recallWeighted: number
+  readonly f1Weighted: number
+  /** Cohen's kappa. */
+  readonly kappa: number
   /** Matthews's correlation coefficient, in its form for many classes. */
   readonly matthews: number
   readonly perClass: ReadonlyArray<ClassScores>
@@ -119,6 +128,45 @@ export const f1Macro = (matrix: Confusion): number => {
   return ratio(sum, present)
 }
 
+/** The mean of the classes' F1, each class counting as often as it is a label: one that is only predicted, not at all. */
+export const f1Weighted = (matrix: Confusion): number => {
+  const { labelled, predicted, total } = margins(matrix)
+  let sum = 0
+  for (let index = 0; index < matrix.classes; index++) {
+    const hits = matrix.counts[index * matrix.classes + index]!
+    sum += labelled[index]! * ratio(2 * hits, labelled[index]! + predicted[index]!)
+  }
+  return ratio(sum, total)
+}
+
+/**
+ * The mean recall of the classes that have an example: the accuracy, had each of them as many (Brodersen, Ong, Stephan
+ * and Buhmann, "The balanced accuracy and its posterior distribution", ICPR 2010). Unlike the macro recall it leaves
+ * out a class that is only predicted.
+ */
+export const balancedAccuracy = (matrix: Confusion): number => {
+  const { labelled } = margins(matrix)
+  let sum = 0, present = 0
+  for (let index = 0; index < matrix.classes; index++) {
+    const support = labelled[index]!
+    if (support === 0) continue
+    present++
+    sum += matrix.counts[index * matrix.classes + index]! / support
+  }
+  return ratio(sum, present)
+}
+
+/**
+ * How much more often predictions agree with labels than they would by chance, with the same shares of classes (Cohen,
+ * "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20, 1960).
+ */
+export const kappa = (matrix: Confusion): number => {
+  const { hits, labelled, predicted, total } = margins(matrix)
+  let both = 0
+  for (let index = 0; index < matrix.classes; index++) both += labelled[index]! * predicted[index]!
+  return ratio(hits * total - both, total ** 2 - both)
+}
+
 /** Matthews's correlation coefficient for many classes (Gorodkin, Computational Biology and Chemistry 28, 2004). */
 export const matthews = (matrix: Confusion): number => {
   const { hits, labelled, predicted, total } = margins(matrix)
@@ -141,18 +189,25 @@ export const score = (matrix: Confusion): Scores => {
   const present = all.filter((scores) => scores.support > 0 || predicted[scores.class]! > 0)
   const mean = (key: "precision" | "recall" | "f1") =>
     ratio(present.reduce((sum, scores) => sum + scores[key], 0), present.length)
+  const weighted = (key: "precision" | "recall") =>
+    ratio(all.reduce((sum, scores) => sum + scores.support * scores[key], 0), total)
   // With one label and one prediction an example, every miss is one false positive and one false negative, so the
   // micro averages all equal the accuracy.
   const micro = ratio(hits, total)
   return {
     examples: total,
     accuracy: micro,
+    balancedAccuracy: balancedAccuracy(matrix),
     precisionMacro: mean("precision"),
     recallMacro: mean("recall"),
     f1Macro: mean("f1"),
     precisionMicro: micro,
     recallMicro: micro,
     f1Micro: micro,
+    precisionWeighted: weighted("precision"),
+    recallWeighted: weighted("recall"),
+    f1Weighted: f1Weighted(matrix),
+    kappa: kappa(matrix),
     matthews: matthews(matrix),
     perClass: all,
     confusion: Array.from(

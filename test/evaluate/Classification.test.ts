@@ -8,6 +8,14 @@ const reference: {
   classification: Record<string, number> & { f1PerClass: Array<number>; confusion: Array<Array<number>> }
 } = JSON.parse(readFileSync(new URL("../fixtures/metrics/scores.json", import.meta.url), "utf8"))
 
+type Averages = Exclude<keyof Classification.Scores, "perClass" | "confusion">
+
+const others: {
+  classification: Array<
+    { classes: number; labels: Array<number>; predictions: Array<number> } & Record<Averages, number | null>
+  >
+} = JSON.parse(readFileSync(new URL("../fixtures/metrics/sklearn.json", import.meta.url), "utf8"))
+
 const predictions = reference.logits.map((row) => row.indexOf(Math.max(...row)))
 
 describe("Classification", () => {
@@ -18,13 +26,18 @@ describe("Classification", () => {
     for (
       const name of [
         "accuracy",
+        "balancedAccuracy",
+        "kappa",
         "matthews",
         "precisionMacro",
         "recallMacro",
         "f1Macro",
         "precisionMicro",
         "recallMicro",
-        "f1Micro"
+        "f1Micro",
+        "precisionWeighted",
+        "recallWeighted",
+        "f1Weighted"
       ] as const
     ) assert.closeTo(scores[name], expected[name]!, 1e-12, name)
     assert.deepStrictEqual(scores.confusion, expected.confusion)
@@ -32,7 +45,19 @@ describe("Classification", () => {
     const matrix = Classification.confusion(reference.labels, predictions, 6)
     assert.strictEqual(Classification.f1Macro(matrix), scores.f1Macro)
     assert.strictEqual(Classification.accuracy(matrix), scores.accuracy)
+    assert.strictEqual(Classification.f1Weighted(matrix), scores.f1Weighted)
+    assert.strictEqual(Classification.balancedAccuracy(matrix), scores.balancedAccuracy)
   })
+
+  for (const [index, { classes, labels, predictions, ...expected }] of others.classification.entries()) {
+    it(`gives the scores of scikit-learn where classes are missing or only predicted, case ${index}`, () => {
+      const scores = Classification.evaluate(labels, predictions, classes)
+      for (const [name, value] of Object.entries(expected)) {
+        // scikit-learn's kappa is NaN, here null, where chance alone agrees on everything; ours is 0 as any such ratio.
+        assert.closeTo(scores[name as Averages], value ?? 0, 1e-12, name)
+      }
+    })
+  }
 
   it("leaves classes that occur nowhere out of macro averages, and counts one that is only predicted", () => {
     // By hand: class 0 has precision 1/1, recall 1/2, F1 2/3; class 1 has 0; class 2 does not occur.
@@ -45,7 +70,9 @@ describe("Classification", () => {
 
   it("scores a constant and an empty list without dividing by zero", () => {
     assert.strictEqual(Classification.evaluate([0, 1], [0, 0], 2).matthews, 0)
-    assert.strictEqual(Classification.evaluate([], [], 2).accuracy, 0)
+    for (const [name, value] of Object.entries(Classification.evaluate([], [], 2))) {
+      if (typeof value === "number") assert.strictEqual(value, 0, name)
+    }
   })
 
   it("counts listed examples as often as they are listed", () => {
