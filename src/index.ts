@@ -54,7 +54,15 @@ export { SealedTestSplit, TestSplit, TrainSplit, ValidationSplit } from "./datas
 export * as Bootstrap from "./evaluate/Bootstrap.ts"
 export * as Classification from "./evaluate/Classification.ts"
 export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
-export { FineTune, FineTuned, fineTuneThrough, Pretrain, Text } from "./finetune/FineTune.ts"
+export { FineTune, FineTuneConversations, FineTuneScores, FineTuneTags } from "./finetune/FineTune.ts"
+export { Pretrain, Text } from "./finetune/Pretrain.ts"
+export {
+  fineTuneConversationsThrough,
+  fineTuneScoresThrough,
+  fineTuneTagsThrough,
+  fineTuneThrough
+} from "./finetune/Rungs.ts"
+export { FineTuned } from "./finetune/Training.ts"
 export * as Checkpoint from "./model/Checkpoint.ts"
 export * as Gpt2 from "./model/Gpt2.ts"
 export { InitializeModel } from "./model/InitializeModel.ts"

@@ -6,6 +6,9 @@
  * for adapters, but where it is said otherwise.
  */
 import * as Schema from "effect/Schema"
+import { Targets } from "../model/AdapterTargets.ts"
+import * as Lora from "../model/Lora.ts"
+import * as Supervision from "../model/Supervision.ts"
 import { document, searched } from "../pipeline/Hyperparameter.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Optimizer from "./Optimizer.ts"
@@ -29,11 +32,9 @@ export const knobs = {
   learningRate: searched(NonNegative, {
     description: "The peak of the schedule. The one that matters most.",
     source: `${withoutRegret} (ten times higher for LoRA); Devlin et al. 2019, A.3 (classifiers); Axolotl's FAQ`,
-    search: ({ adapter, task }) =>
+    search: ({ adapter }) =>
       adapter === "lora"
         ? { scale: "log", min: 1e-5, max: 1e-3, default: 3e-4 }
-        : task === "language-modeling"
-        ? { scale: "log", min: 1e-6, max: 1e-4, default: 2e-5 }
         : { scale: "log", min: 5e-6, max: 2e-4, default: 2e-5 }
   }),
   optimizer: document(withDefault(Optimizer.Name, "adamw"), {
@@ -126,12 +127,16 @@ export const knobs = {
   epochs: searched(withDefault(Positive, 3), {
     description: "Passes over the examples: the full horizon, which the schedule spans however early a rung stops.",
     source: `${trainer}, num_train_epochs; Mosbach et al. 2021 (20 for small classification sets)`,
-    search: ({ task }) =>
-      task === "language-modeling" ? { values: [1, 2, 3], default: 2 } : { values: [3, 5, 10, 20], default: 5 }
+    search: () => ({ values: [3, 5, 10, 20], default: 5 })
   }),
   groupByLength: document(withDefault(Schema.Boolean, true), {
     description: "Batches of texts of similar length, which saves padding. (Off in transformers.)",
     source: `${trainer}, group_by_length`
+  }),
+  maximumLength: document(withDefault(Schema.NullOr(Count), null), {
+    description:
+      "Texts are cut to so many tokens, and packed rows have so many; null: as many as the model has positions for.",
+    source: "TRL, SFTConfig, max_length"
   }),
   packing: document(withDefault(Schema.Boolean, false), {
     description: "Several texts in a row of up to `maximumLength` tokens, kept apart in attention and in positions.",
@@ -168,19 +173,21 @@ export const knobs = {
     search: ({ adapter }) => adapter === "lora" ? { values: [0, 0.05], default: 0 } : { values: [0], default: 0 }
   }),
   loraTargets: document(
-    withDefault(
-      Schema.Union([Schema.Literals(["all-linear", "attention"]), Schema.NonEmptyArray(Schema.String)]),
-      "all-linear"
-    ),
+    withDefault(Targets, "all-linear"),
     {
-      description:
-        "Which linear maps get an adapter: all but the head's, those of attention, or some by the ends of their names.",
+      description: "Which linear maps get an adapter: all but the head's, those of attention, some by the ends of " +
+        "their names, or those whose whole names match a regular expression.",
       source: `${withoutRegret} (all linear layers; PEFT's own default is attention only)`
     }
   ),
   loraScaling: document(withDefault(Schema.Literals(["standard", "rank-stabilized"]), "standard"), {
     description: "What an adapter adds is multiplied by alpha / rank, or by alpha / √rank.",
     source: "Kalajdzievski 2023, rsLoRA"
+  }),
+  loraModulesToSave: document(withDefault(Schema.Array(Schema.String), []), {
+    description:
+      "Modules to train in full beside the adapter, by the ends of their names. A classifier's head always is.",
+    source: `${peft}, modules_to_save`
   }),
   gradientCheckpointing: document(withDefault(Schema.Boolean, false), {
     description:
@@ -210,6 +217,34 @@ export const knobs = {
   )
 }
 
+/** The same, with other places to look for a good value: those of language models. */
+export const languageModelKnobs = {
+  ...knobs,
+  learningRate: searched(NonNegative, {
+    description: "The peak of the schedule. The one that matters most.",
+    source: `${withoutRegret} (ten times higher for LoRA); TRL, SFTConfig (2e-5)`,
+    search: ({ adapter }) =>
+      adapter === "lora"
+        ? { scale: "log", min: 1e-5, max: 1e-3, default: 3e-4 }
+        : { scale: "log", min: 1e-6, max: 1e-4, default: 2e-5 }
+  }),
+  epochs: searched(withDefault(Positive, 3), {
+    description: "Passes over the examples: the full horizon, which the schedule spans however early a rung stops.",
+    source: `${trainer}, num_train_epochs; Axolotl's FAQ (1 to 3)`,
+    search: () => ({ values: [1, 2, 3], default: 2 })
+  }),
+  loss: document(withDefault(Supervision.Loss, "completions"), {
+    description:
+      "What is learned of a conversation: completions and answers, answers of chats, the last answer, or everything.",
+    source: "TRL, SFTConfig, completion_only_loss and assistant_only_loss"
+  }),
+  truncation: document(withDefault(Supervision.Truncation, "end"), {
+    description:
+      "What happens to a conversation that is too long: its end or its start is cut, it is left out, or it is an error.",
+    source: "TRL, SFTConfig, truncation_mode"
+  })
+}
+
 export const Hyperparameters = Schema.Struct(knobs)
 
 export type Hyperparameters = typeof Hyperparameters.Type
@@ -224,6 +259,25 @@ export const optimizerOf = (
   const given = Object.entries({ beta1, beta2, epsilon, momentum, weightDecay }).filter(([, value]) => value !== null)
   return Schema.decodeUnknownSync(Optimizer.Settings)({ name: optimizer, ...Object.fromEntries(given) })
 }
+
+/** The adapter that the knobs describe; `undefined` where the weights themselves are trained. */
+export const adapterOf = (
+  { adapter, loraAlpha, loraDropout, loraModulesToSave, loraRank, loraScaling, loraTargets, trainedLayers }:
+    Hyperparameters,
+  layers: number
+): Lora.Settings | undefined =>
+  adapter === "none" ? undefined : Lora.Settings.make({
+    variant: adapter,
+    rank: loraRank,
+    alpha: loraAlpha,
+    dropout: loraDropout,
+    targets: loraTargets,
+    scaling: loraScaling,
+    modulesToSave: loraModulesToSave,
+    layers: trainedLayers === null
+      ? null
+      : Array.from({ length: Math.min(trainedLayers, layers) }, (_, i) => layers - 1 - i).toReversed()
+  })
 
 /** The schedule that the knobs describe, over so many steps. */
 export const scheduleOf = (

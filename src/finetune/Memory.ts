@@ -4,10 +4,12 @@
 import type * as Effect from "effect/Effect"
 import { type BatchExtent, type FootprintOptions, type Model, sizeOf } from "../model/Architecture.ts"
 import * as Examples from "../model/Examples.ts"
+import * as Lora from "../model/Lora.ts"
 import * as Memory from "../model/Memory.ts"
 import { Backend, type Tf } from "../tensor/Backend.ts"
 import * as FusedKernels from "../tensor/FusedKernels.ts"
 import * as InPlace from "../tensor/InPlace.ts"
+import * as ExponentialMovingAverage from "./ExponentialMovingAverage.ts"
 import { type Hyperparameters, optimizerOf } from "./Hyperparameters.ts"
 import * as Optimizer from "./Optimizer.ts"
 
@@ -22,6 +24,7 @@ const smallThings = 65_536
 export interface Options extends FootprintOptions {
   readonly targets: ReadonlyArray<Optimizer.Target>
   readonly optimizer: Optimizer.Settings
+  readonly adapter?: Lora.Placement | undefined
   /** Whether gradients of several parts of a batch are added up. */
   readonly accumulates: boolean
   /** Whether a moving average of the weights is taken. */
@@ -48,10 +51,12 @@ export const peakBytes = (
   extent: BatchExtent,
   { targets, ...options }: Options
 ): number => {
-  const { ending, head, saved, turning } = model.footprint(extent, options)
+  const { ending, head, turning, ...body } = model.footprint(extent, options)
+  const saved = body.saved + (options.adapter === undefined ? 0 : Lora.footprint(options.adapter, extent))
   const { held, updating } = Optimizer.footprint(targets, options.optimizer, options.inPlace)
   const learned = targets.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
-  const frozen = Memory.numbersOf(model) - learned
+  const frozen = Memory.numbersOf(model) + (options.adapter === undefined ? 0 : Lora.numbersOf(options.adapter)) -
+    learned
   // Gradients of the parts before are kept while those of the next are computed.
   const gradients = (options.accumulates ? 2 : 1) * learned
   const logits = extent.rows * model.outputs
@@ -59,8 +64,11 @@ export const peakBytes = (
   const loss = (options.fusedLoss ? lossTensors.fused : lossTensors.composed) * logits + lossPerRow * extent.rows
   const before = options.accumulates ? learned : 0
   const first = before + saved + Math.max(loss, head + logits, head + turning)
-  const average = options.averages ? learned : 0
-  const all = frozen + held + average + Math.max(first, gradients + ending, gradients + updating)
+  const average = options.averages
+    ? ExponentialMovingAverage.footprint(targets, options.optimizer)
+    : { held: 0, updating: 0 }
+  const all = frozen + held + average.held +
+    Math.max(first, gradients + ending, gradients + Math.max(updating, average.updating))
   return Math.ceil(4 * all * Memory.margin + smallThings)
 }
 
@@ -84,6 +92,7 @@ export interface Run {
   /** The examples of each row: one each unless given. */
   readonly rows?: Examples.Rows
   readonly hyperparameters: Hyperparameters
+  readonly adapter?: Lora.Placement | undefined
   /** The parameters that learn: all unless given. */
   readonly targets?: ReadonlyArray<Optimizer.Target>
 }
@@ -93,12 +102,15 @@ const workOf = (tf: Tf, { examples, hyperparameters, model, ...run }: Run): Memo
   const rows = run.rows ?? Examples.oneEach(Uint32Array.from(examples.keys()))
   const extentOf = largestExtents(model, examples, rows)
   const atOnce = Math.min(microBatchSize ?? batchSize, batchSize, rows.length)
+  const targets = run.targets ?? model.parameters.map(Optimizer.target)
+  const learned = targets.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   const options: Omit<Options, "accumulates"> = {
     dropout: dropout !== 0,
     recompute: gradientCheckpointing,
+    adapter: run.adapter,
     averages: emaDecay > 0,
     optimizer: optimizerOf(hyperparameters),
-    targets: run.targets ?? model.parameters.map(Optimizer.target),
+    targets,
     ...fusedOn(tf)
   }
   const peak = (changes: Partial<Options>) => (atOnce: number, longest: number) =>
@@ -117,8 +129,9 @@ const workOf = (tf: Tf, { examples, hyperparameters, model, ...run }: Run): Memo
     ),
     onBackend: peak({}),
     ...(gradientCheckpointing ? {} : { recomputing: peak({ recompute: true }) }),
-    // The parameters that it starts from, and at the end those that it came to with both moments.
-    beside: 4 * 4 * Memory.numbersOf(model) + Memory.processBytes
+    // The parameters that it starts from, and at the end those that it came to with what the optimizer and an average keep.
+    beside: 4 * (Memory.numbersOf(model) + Optimizer.footprint(targets, options.optimizer, options.inPlace).state +
+          learned * (options.averages ? 2 : 1)) + Memory.processBytes
   }
 }
 

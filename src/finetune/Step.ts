@@ -4,6 +4,7 @@
 import type { Model, Parameters, Weights } from "../model/Architecture.ts"
 import type { Dropout } from "../model/Dropout.ts"
 import type { Batch } from "../model/Examples.ts"
+import type { Placement } from "../model/Lora.ts"
 import { make as makeWeights } from "../model/Weights.ts"
 import type { Scalar, Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
 import * as Backpropagation from "../tensor/Backpropagation.ts"
@@ -45,8 +46,9 @@ export interface Stepper {
 
 export interface Options {
   readonly model: Model
-  /** All parameters of the model and of its adapter. */
+  /** All parameters of the model, and of its adapter. */
   readonly parameters: Parameters
+  readonly adapter?: Placement | undefined
   /** Those that learn: all of them, at the same rate, unless given. */
   readonly targets?: ReadonlyArray<Optimizer.Target>
   /** Continue with these instead of from the beginning. */
@@ -57,13 +59,13 @@ export interface Options {
 
 /** Puts the parameters on the backend. What `dispose` frees is all that stays there between steps. */
 export const make = (tf: Tf, options: Options): Stepper => {
-  const { hyperparameters, model, parameters, state, totalSteps } = options
+  const { adapter, hyperparameters, model, parameters, state, totalSteps } = options
   const targets = options.targets ??
     Array.from(parameters, ([name, { shape }]) => Optimizer.target({ name, shape }))
   const trained = new Set(targets.map(({ name }) => name))
   const settings = optimizerOf(hyperparameters)
   const schedule = scheduleOf(hyperparameters, totalSteps)
-  const { emaDecay, labelSmoothing, maxGradientNorm, seed } = hyperparameters
+  const { dropout: rate, emaDecay, labelSmoothing, maxGradientNorm, seed } = hyperparameters
 
   const frozen = upload(tf, parameters, (name) => !trained.has(name))
   const optimizer = attempt(frozen, () =>
@@ -80,14 +82,19 @@ export const make = (tf: Tf, options: Options): Stepper => {
       () => ExponentialMovingAverage.make(tf, optimizer, emaDecay, state?.average)
     )
 
-  const weightsOf = (learned: ReadonlyMap<string, Tensor>, dropout?: Dropout): Weights =>
-    makeWeights(tf, model, new Map([...frozen, ...learned]), { trained, ...(dropout === undefined ? {} : { dropout }) })
+  /** Without a moment nothing is dropped in an adapter. */
+  const weightsOf = (learned: ReadonlyMap<string, Tensor>, moment?: Dropout): Weights =>
+    makeWeights(tf, model, new Map([...frozen, ...learned]), {
+      trained,
+      ...(adapter === undefined ? {} : { adapter }),
+      ...(moment === undefined ? {} : { dropout: moment })
+    })
 
   /** Loss and joined gradients of a part of a batch. */
-  const differentiate = (batch: Batch, positions: number, dropout: Dropout | undefined) =>
+  const differentiate = (batch: Batch, positions: number, moment: Dropout) =>
     tf.tidy(() => {
       const current = optimizer.parameters()
-      const weights = weightsOf(current, dropout)
+      const weights = weightsOf(current, moment)
       const { gradients, value } = Backpropagation.valueAndGradients(
         tf,
         () =>
@@ -95,7 +102,7 @@ export const make = (tf: Tf, options: Options): Stepper => {
             positions,
             labelSmoothing,
             recompute: hyperparameters.gradientCheckpointing,
-            ...(dropout === undefined ? {} : { dropout })
+            ...(rate === 0 ? {} : { dropout: { ...moment, ...(rate === null ? {} : { rate }) } })
           }),
         targets.map(({ name }) => current.get(name)!)
       )
@@ -105,12 +112,10 @@ export const make = (tf: Tf, options: Options): Stepper => {
   /** Loss and squared norm as one tensor, to be read at once, and the joined gradients of all parts. */
   const accumulate = (parts: ReadonlyArray<Batch>, step: number): [Tensor1D, ...Array<Tensor1D>] => {
     const positions = parts.reduce((sum, { rows }) => sum + rows.length, 0)
-    const rate = hyperparameters.dropout
     let sums: ReadonlyArray<Tensor1D | Scalar> = []
     try {
       for (const [part, batch] of parts.entries()) {
-        const dropout = rate === 0 ? undefined : { seed, step, part, ...(rate === null ? {} : { rate }) }
-        const found = differentiate(batch, positions, dropout)
+        const found = differentiate(batch, positions, { seed, step, part })
         const before = sums
         sums = part === 0 ? found : found.map((one, i): Tensor1D | Scalar => {
           const both = tf.add<Tensor1D>(before[i]!, one)

@@ -7,10 +7,13 @@ import type * as Optimizer from "./Optimizer.ts"
 
 export type Settings = Pick<Hyperparameters, "trainedLayers" | "layerwiseDecay">
 
+/** A parameter of a model or of its adapter. */
+export type Parameter = Omit<ParameterSpecification, "initializer">
+
 /** Whether a parameter is in one of the topmost layers that learn, or in the head. */
 const isHighEnough = (
   model: Pick<Model, "layers">,
-  { head, layer }: ParameterSpecification,
+  { head, layer }: Parameter,
   { trainedLayers }: Settings
 ) => trainedLayers === null || head || (layer > model.layers - trainedLayers && layer > 0)
 
@@ -23,7 +26,7 @@ const isHighEnough = (
  */
 export const targets = (
   model: Pick<Model, "layers">,
-  parameters: ReadonlyArray<ParameterSpecification>,
+  parameters: ReadonlyArray<Parameter>,
   settings: Settings
 ): ReadonlyArray<Optimizer.Target> =>
   parameters.filter((parameter) => isHighEnough(model, parameter, settings)).map(({ head, layer, name, shape }) => ({

@@ -3,17 +3,19 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Adapter from "../model/Adapter.ts"
 import type { InvalidConfig, Model, Parameters } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
+import * as Lora from "../model/Lora.ts"
 import { catchExhaustion, type DoesNotFit, type OutOfMemory } from "../model/Memory.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
 import { Backend } from "../tensor/Backend.ts"
 import * as Batches from "./Batches.ts"
 import type { Hyperparameters } from "./Hyperparameters.ts"
-import { optimizerOf } from "./Hyperparameters.ts"
+import { adapterOf, optimizerOf } from "./Hyperparameters.ts"
 import * as Memory from "./Memory.ts"
 import * as Optimizer from "./Optimizer.ts"
 import * as Packing from "./Packing.ts"
@@ -112,6 +114,7 @@ export type TrainError =
   | UnknownArchitecture
   | InvalidConfig
   | Checkpoint.MismatchedTensors
+  | Adapter.InvalidAdapter
   | Resume.ResumeMismatch
 
 /** About the loss of a model that knows nothing: that of a uniform guess, or the spread of the scores. */
@@ -264,13 +267,20 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
   function*(options: Options) {
     const { examples, hyperparameters, resume, task, validation } = options
     const { tf } = yield* Backend
-    const start = yield* Checkpoint.withHead(options.model, { ...task, seed: hyperparameters.seed })
+    const { seed } = hyperparameters
+    const start = yield* Checkpoint.withHead(yield* Checkpoint.merged(options.model), { ...task, seed })
     const model = yield* Checkpoint.modelOf(start)
+    const settings = adapterOf(hyperparameters, model.layers)
+    const adapter = settings === undefined ? undefined : yield* Lora.place(model, settings)
     yield* Examples.check(model, examples)
     if (validation !== undefined) yield* Examples.check(model, validation)
     const rows = rowsOf(examples, hyperparameters, options.packedLength ?? model.maximumLength)
     const { total: totalSteps } = stepsOf(rows.length, hyperparameters)
-    const targets = Trained.targets(model, model.parameters, hyperparameters)
+    const targets = Trained.targets(
+      model,
+      adapter === undefined ? model.parameters : Lora.parametersOf(adapter),
+      hyperparameters
+    )
     if (targets.length === 0) {
       const reason = `the topmost ${hyperparameters.trainedLayers} layers and the head of this model have no parameters`
       return yield* new NothingTrained({ reason })
@@ -280,15 +290,24 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
       rows: rows.length,
       batchSize: hyperparameters.batchSize,
       totalSteps,
-      seed: hyperparameters.seed
+      seed
     }
     if (resume !== undefined) {
       yield* Resume.check(resume, plan, targets, Optimizer.stateShapes(targets, optimizerOf(hyperparameters)))
     }
-    yield* Memory.ensure({ model, examples, rows, hyperparameters, targets })
+    yield* Memory.ensure({ model, examples, rows, hyperparameters, targets, adapter })
+    const withAdapter = (tensors: Parameters): Checkpoint.Checkpoint =>
+      adapter === undefined
+        ? { ...start, tensors: new Map([...start.tensors, ...tensors]) }
+        : { ...start, adapter: Adapter.make(model, adapter, tensors) }
+    const initial = adapter === undefined ? start : withAdapter(Lora.initialize(adapter, start.tensors, seed))
     // In the model's order, not in that of a file: the order of parameters decides the order of sums.
+    const places = new Map(model.parameters.map(({ name }, index) => [name, index]))
     const parameters: Parameters = new Map(
-      model.parameters.map(({ name }) => [name, resume?.parameters.get(name) ?? start.tensors.get(name)!])
+      Array.from(
+        Checkpoint.parametersOf(initial),
+        ([name, parameter]) => [name, resume?.parameters.get(name) ?? parameter] as const
+      ).toSorted(([a], [b]) => (places.get(a) ?? Infinity) - (places.get(b) ?? Infinity) || 0)
     )
     const { stoppedEarly, ...reached } = yield* Effect.acquireUseRelease(
       Effect.sync(() =>
@@ -296,6 +315,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
           model,
           parameters,
           targets,
+          adapter,
           hyperparameters,
           totalSteps,
           ...(resume === undefined ? {} : { state: resume })
@@ -306,10 +326,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
     ).pipe(catchExhaustion("training"))
     const best = hyperparameters.restoreBest ? reached.validation.parameters : undefined
     return {
-      checkpoint: {
-        ...start,
-        tensors: new Map([...parameters, ...(best ?? reached.average ?? reached.parameters)])
-      },
+      checkpoint: withAdapter(best ?? reached.average ?? reached.parameters),
       state: { ...reached, plan },
       totalSteps,
       stoppedEarly

@@ -13,8 +13,6 @@ export type Range<A> =
 
 /** What is being tuned: ranges depend on it. */
 export interface Setup {
-  /** What the model learns. */
-  readonly task: "classification" | "regression" | "token-classification" | "language-modeling"
   /** Whether all weights are trained, or small matrices beside them. */
   readonly adapter: "none" | "lora"
 }

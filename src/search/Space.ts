@@ -115,7 +115,7 @@ export const from = <
   setup: Partial<Hyperparameter.Setup> = {},
   changes: Changes = {} as Changes
 ): Space<Proposed<Fields, Changes>> => {
-  const full: Hyperparameter.Setup = { task: "classification", adapter: "none", ...setup }
+  const full: Hyperparameter.Setup = { adapter: "none", ...setup }
   const proposed = Object.entries(stage.params.fields).flatMap(([name, schema]) => {
     const search = Hyperparameter.aboutOf(schema as Schema.Top)?.search
     return search === undefined ? [] : [[name, dimensionOf(search(full))] as const]

@@ -5,6 +5,7 @@ import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparamete
 import * as Memory from "../../src/finetune/Memory.ts"
 import * as Optimizer from "../../src/finetune/Optimizer.ts"
 import * as Step from "../../src/finetune/Step.ts"
+import * as Trained from "../../src/finetune/Trained.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import { type Head, initialize, type Model } from "../../src/model/Architecture.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
@@ -129,7 +130,60 @@ const expectDoesNotFit = <A, E>(effect: Effect.Effect<A, E, Backend>) =>
     return error as ModelMemory.DoesNotFit
   })
 
+/** What a run really takes and what was expected, with knobs that bear on memory. */
+const measureRun = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, changes: Partial<Hyperparameters>) {
+  const shape = { head: heads[1], width: 64, layers: 4, heads: 4, vocabulary: 1000, batch: 8, time: 48, dropout: 0.1 }
+  const model = yield* modelOf(shape)
+  const hyperparameters = { ...defaults, dropout: shape.dropout, batchSize: shape.batch, ...changes }
+  const targets = Trained.targets(model, model.parameters, hyperparameters)
+  const examples = Array.from({ length: shape.batch }, (_, row): Examples.Example => ({
+    tokens: Int32Array.from({ length: shape.time }, (_, i) => (row * 31 + i * 7) % shape.vocabulary)
+  }))
+  const size = hyperparameters.microBatchSize ?? shape.batch
+  const parts = Array.from(
+    { length: shape.batch / size },
+    (_, part) =>
+      Examples.collate(model, examples, Examples.oneEach(Array.from({ length: size }, (_, row) => part * size + row)))
+  )
+  const before = meter.live()
+  meter.reset()
+  const stepper = Step.make(tf, { model, parameters: initialize(model, 1), targets, totalSteps: 10, hyperparameters })
+  yield* Effect.promise(() => stepper.take(parts, 0))
+  yield* Effect.promise(() => stepper.take(parts, 1))
+  const measured = meter.peak() - before
+  stepper.dispose()
+  assert.strictEqual(meter.live(), before)
+  return Memory.estimate(tf, { model, examples, hyperparameters, targets }) / measured
+})
+
 describe("the estimate of a run's memory", () => {
+  it.effect("follows what is trained, how, and in how many parts", () =>
+    Effect.gen(function*() {
+      const { tf } = yield* Backend
+      const meter = Heap.meter(heapOf(tf))
+      const runs: ReadonlyArray<Partial<Hyperparameters>> = [
+        {},
+        { gradientCheckpointing: true },
+        { gradientCheckpointing: true, dropout: 0 },
+        { microBatchSize: 2 },
+        { microBatchSize: 1, gradientCheckpointing: true },
+        { emaDecay: 0.99 },
+        { trainedLayers: 1 },
+        { trainedLayers: 2, gradientCheckpointing: true, emaDecay: 0.9, microBatchSize: 4 },
+        { optimizer: "sgd" },
+        { optimizer: "lion", emaDecay: 0.9 },
+        { optimizer: "adafactor" },
+        { optimizer: "muon", microBatchSize: 4 }
+      ]
+      for (const changes of runs) {
+        const ratio = yield* measureRun(tf, meter, changes)
+        const about = `${JSON.stringify(changes)}: ${ratio}`
+        assert.isAtLeast(ratio, 1, about)
+        assert.isAtMost(ratio, 1.3, about)
+      }
+      meter.stop()
+    }).pipe(Effect.provide(Backend.layer("wasm"))))
+
   for (const kernels of ["fused", "composed"] as const) {
     it.effect(`is what is measured, or little more, with ${kernels} operations`, () =>
       Effect.gen(function*() {
