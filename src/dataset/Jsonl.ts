@@ -26,11 +26,19 @@ const found = (text: string, error: unknown): string => {
 // JSON can escape half of a surrogate pair, which has no UTF-8: no table and no tokenizer can hold it.
 const mayHaveHalf = /\\ud[89a-f]/i
 
-const hasHalf = (value: unknown): boolean =>
-  typeof value === "string"
-    ? /\p{Surrogate}/u.test(value)
-    : typeof value === "object" && value !== null &&
-      Object.entries(value).some(([key, inner]) => hasHalf(key) || hasHalf(inner))
+// Without recursion: a line may be nested deeper than the stack.
+const hasHalf = (root: unknown): boolean => {
+  const pending: Array<unknown> = [root]
+  while (pending.length > 0) {
+    const value = pending.pop()
+    if (typeof value === "string") {
+      if (/\p{Surrogate}/u.test(value)) return true
+    } else if (typeof value === "object" && value !== null) {
+      for (const [key, inner] of Object.entries(value)) pending.push(key, inner)
+    }
+  }
+  return false
+}
 
 /**
  * The rows of a file. A line that is no JSON, no UTF-8 or does not fit the

@@ -7,7 +7,10 @@ import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
 import * as LabeledText from "./LabeledText.ts"
 import * as Split from "./Split.ts"
+import * as SplitRows from "./SplitRows.ts"
 import { SealedTestSplit, TrainSplit, ValidationSplit } from "./Splits.ts"
+
+export { UnusableSplit } from "./SplitRows.ts"
 
 /** Which side an example is on. */
 export const Assignment = Schema.Struct({
@@ -17,18 +20,6 @@ export const Assignment = Schema.Struct({
   side: Schema.Literals(["train", "validation", "test", "unused"])
 })
 
-/** A side of the split lacks what training or evaluation needs. */
-export class UnusableSplit extends Schema.TaggedError<UnusableSplit>()("UnusableSplit", {
-  side: Schema.String,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `The ${this.side} side of the split ${this.detail}. Give it a larger share, or bring more examples.`
-  }
-}
-
-const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
-const Fractions = Schema.Struct({ validation: Fraction, test: Fraction })
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
@@ -40,15 +31,25 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * - `stratified`: exact fractions of each label; a new example moves at most one
  *   other of its label across each boundary.
  * - `perLabel`: so many examples of each label on each side; the others are `unused`.
+ * - `grouped`: as `random`, with all examples of a group on one side.
+ * - `groups`: as in `{ groups: { validation: ["dev"], test: ["test"] } }`, those
+ *   groups on those sides; the rest trains, or is `unused` where `train` lists
+ *   its groups too.
+ * - `"given"`: all of `examples` train.
  *
- * `assignment` lists the side of every example.
+ * A side that is there already is wired as `validation` or `test`, and `by` must
+ * then put no other example there. `assignment` lists the side of every example.
  */
 export const SplitExamples = Stage.make("split-examples", {
-  inputs: { examples: LabeledText.Table },
+  inputs: {
+    examples: LabeledText.Table,
+    validation: Schema.optionalKey(LabeledText.Table),
+    test: Schema.optionalKey(LabeledText.Table)
+  },
   params: {
     by: Schema.Union([
-      Schema.Struct({ random: Fractions }),
-      Schema.Struct({ stratified: Fractions }),
+      ...SplitRows.byPlace,
+      Schema.Struct({ stratified: SplitRows.Fractions }),
       Schema.Struct({ perLabel: Schema.Struct({ train: Count, validation: Count, test: Count }) })
     ]),
     seed: Schema.Int
@@ -60,38 +61,34 @@ export const SplitExamples = Stage.make("split-examples", {
     unused: LabeledText.Table,
     assignment: Artifact.table(Assignment)
   }),
-  error: Schema.Union([Split.SplitError, UnusableSplit]),
-  run: Effect.fn("SplitExamples")(function*({ examples }, { by, seed }) {
-    const rows = yield* Artifact.readTable(LabeledText.LabeledText, examples)
-    const keys = rows.map(LabeledText.identity)
-    const all = { keys, labels: rows.map((row) => row.label), seed }
-    const split = yield* Effect.fromResult(
-      "random" in by
-        ? Split.random({ ...all, ...by.random })
-        : "stratified" in by
-        ? Split.stratified({ ...all, ...by.stratified, proportions: "exact" })
-        : Split.perLabel({ ...all, ...by.perLabel })
-    )
-    const labels = [...new Set(all.labels)].toSorted()
-    for (const side of ["train", "validation", "test"] as const) {
-      if (split[side].length === 0) return yield* new UnusableSplit({ side, detail: "has no examples" })
-    }
-    const trained = new Set(split.train.map((index) => rows[index]!.label))
+  error: SplitRows.error,
+  run: Effect.fn("SplitExamples")(function*(tables, { by, seed }) {
+    const sides = yield* SplitRows.split(LabeledText.LabeledText, LabeledText.identity, tables, {
+      by,
+      seed,
+      splitOf: (by, { keys, rows }) => {
+        const all = { keys, labels: rows.map(({ label }) => label), seed }
+        return "stratified" in by
+          ? Split.stratified({ ...all, ...by.stratified, proportions: "exact" })
+          : Split.perLabel({ ...all, ...by.perLabel })
+      }
+    })
+    const labels = [...new Set(sides.assignments.map(({ row }) => row.label))].toSorted()
+    const trained = new Set(sides.rows.train.map(({ label }) => label))
     const untrained = labels.find((label) => !trained.has(label))
     if (untrained !== undefined) {
-      return yield* new UnusableSplit({ side: "train", detail: `has no example of the label "${untrained}"` })
+      return yield* new SplitRows.UnusableSplit({ side: "train", detail: `has no example of the label "${untrained}"` })
     }
-    const write = (side: Split.Side) =>
-      Artifact.writeTable(side, LabeledText.LabeledText, split[side].map((index) => rows[index]!))
+    const { test, train, unused, validation } = yield* SplitRows.write(LabeledText.LabeledText, sides)
     return {
-      train: new TrainSplit({ examples: yield* write("train"), labels }),
-      validation: new ValidationSplit({ examples: yield* write("validation"), labels }),
-      test: new SealedTestSplit({ examples: yield* write("test"), labels }),
-      unused: yield* write("unused"),
+      train: new TrainSplit({ examples: train, labels }),
+      validation: new ValidationSplit({ examples: validation, labels }),
+      test: new SealedTestSplit({ examples: test, labels }),
+      unused,
       assignment: yield* Artifact.writeTable(
         "splits",
         Assignment,
-        split.assignments.map(({ key, side }, index) => ({ example: key, label: rows[index]!.label, side }))
+        sides.assignments.map(({ key, row, side }) => ({ example: key, label: row.label, side }))
       )
     }
   })

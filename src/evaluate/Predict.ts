@@ -4,18 +4,20 @@
  * Examples are computed on in the order of their lengths, which saves padding, and answered in the order given.
  */
 import * as Effect from "effect/Effect"
-import type { InvalidConfig, Model, Parameters } from "../model/Architecture.ts"
+import type { InvalidAdapter } from "../model/Adapter.ts"
+import type { Head, InvalidConfig, Model } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
 import * as Examples from "../model/Examples.ts"
 import type { UnknownArchitecture } from "../model/Family.ts"
 import * as Memory from "../model/Memory.ts"
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
-import * as Weights from "../model/Weights.ts"
-import { Backend, type Tensor, type Tf } from "../tensor/Backend.ts"
+import * as Uploaded from "../model/Uploaded.ts"
+import { Backend } from "../tensor/Backend.ts"
 
 export interface Options {
-  readonly checkpoint: Pick<Checkpoint.Checkpoint, "config" | "tensors">
+  /** Its adapter, if it has one, takes part. */
+  readonly checkpoint: Uploaded.Source
   readonly examples: ReadonlyArray<Examples.Example>
   /**
    * Examples at once, at most (64 unless given): more need more memory, and change no answer beyond rounding. Of long
@@ -29,6 +31,7 @@ export type PredictError =
   | TokenOutOfRange
   | UnknownArchitecture
   | InvalidConfig
+  | InvalidAdapter
   | Memory.DoesNotFit
   | Memory.OutOfMemory
 
@@ -48,16 +51,47 @@ export interface Classes {
   readonly meanLoss: number
 }
 
+/** What a regression gives, one example after the other in the order given. */
+export interface Scores {
+  readonly predicted: Float32Array
+  /** The square of the error; NaN for an example without a score. */
+  readonly losses: Float32Array
+  /** The mean over the examples with a score; NaN when none has one. */
+  readonly meanLoss: number
+}
+
+/** A token classifier's answers, one example after the other in the order given. */
+export interface Tags {
+  /** How many classes there are: the length of a row of `logits`. */
+  readonly classes: number
+  /** Of each example, row-major `[supervised positions, classes]`. */
+  readonly logits: ReadonlyArray<Float32Array>
+  /** Of each example, the class of the largest logit at its supervised positions, the first where several are equal. */
+  readonly predicted: ReadonlyArray<Int32Array>
+  /** The mean cross-entropy of each example's supervised positions, in nats. */
+  readonly losses: Float32Array
+  /** The mean over all supervised positions of all examples. */
+  readonly meanLoss: number
+}
+
 /** A language model's loss over examples. */
 export interface LanguageLoss {
   /** Mean over all supervised tokens of all examples, in nats. */
   readonly meanLoss: number
   /** The exponential of the mean loss. */
   readonly perplexity: number
+  /** The share of the predicted tokens that are the most likely ones. */
+  readonly accuracy: number
   /** How many tokens were predicted. */
   readonly tokens: number
   /** The mean of each example, in the order given. */
   readonly losses: Float32Array
+  /** The sum of each example's losses, in nats. */
+  readonly nats: Float64Array
+  /** How many tokens of each example were predicted. */
+  readonly counts: Int32Array
+  /** How many of those are the most likely ones. */
+  readonly right: Int32Array
 }
 
 /**
@@ -96,26 +130,17 @@ const batchesOf = (
 }
 
 /** Fails when not even the longest example fits by itself. */
-const ensureFits = (model: Model, examples: ReadonlyArray<Examples.Example>, fused: boolean) => {
+const ensureFits = (model: Model, held: number, examples: ReadonlyArray<Examples.Example>, fused: boolean) => {
   const longest = examples.reduce((longest, { tokens }) => Math.max(longest, tokens.length), 0)
   const predictions = examples.reduce((most, example) => Math.max(most, Examples.predictions(model, example)), 0)
-  const parameters = 4 * Memory.numbersOf(model)
   return Memory.ensure({
     kind: "prediction",
     batchSize: 1,
     longest,
     onBackend: (batch, time) =>
-      parameters + Memory.forwardBytes(model, { batch, time, rows: Math.min(predictions, time) }, fused),
-    beside: parameters + Memory.processBytes
+      held + Memory.forwardBytes(model, { batch, time, rows: Math.min(predictions, time) }, fused),
+    beside: held + Memory.processBytes
   })
-}
-
-const upload = (tf: Tf, model: Model, tensors: Parameters): ReadonlyMap<string, Tensor> => {
-  // In a tidy, so that nothing stays behind when there is no room for all of it.
-  const uploaded = tf.tidy(() =>
-    model.parameters.map(({ name, shape }) => tf.tensor(tensors.get(name)!.data, [...shape], "float32"))
-  )
-  return new Map(model.parameters.map(({ name }, index) => [name, uploaded[index]!]))
 }
 
 type OnBatch = (indices: Uint32Array, batch: Examples.Batch, logits: Float32Array) => void
@@ -125,12 +150,13 @@ const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options,
   const { memoryLimit = Infinity, tf } = yield* Backend
   const { batchSize = 64, checkpoint, examples } = options
   const fused = Memory.hasFusedBody(tf)
-  const budget = Math.min(largestBudget, memoryLimit - 4 * Memory.numbersOf(model))
-  yield* ensureFits(model, examples, fused)
-  yield* Effect.acquireUseRelease(
-    Effect.sync(() => upload(tf, model, checkpoint.tensors)),
-    Effect.fnUntraced(function*(parameters: ReadonlyMap<string, Tensor>) {
-      const weights = Weights.make(tf, model, parameters)
+  const held = Uploaded.bytesOf(checkpoint)
+  const budget = Math.min(largestBudget, memoryLimit - held)
+  yield* ensureFits(model, held, examples, fused)
+  yield* Uploaded.using(
+    model,
+    checkpoint,
+    Effect.fnUntraced(function*(weights) {
       for (const indices of batchesOf(model, examples, batchSize, budget, fused)) {
         const batch = Examples.collate(model, examples, Examples.oneEach(indices))
         const logits = yield* Effect.uninterruptible(Effect.promise(async () => {
@@ -144,8 +170,7 @@ const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options,
         onBatch(indices, batch, logits)
         yield* turn
       }
-    }),
-    (parameters) => Effect.sync(() => tf.dispose(Array.from(parameters.values())))
+    })
   ).pipe(Memory.catchExhaustion("prediction"))
 })
 
@@ -165,14 +190,34 @@ const argmax = (values: Float32Array, start: number, length: number): number => 
   return best
 }
 
+/** The model of a checkpoint, if it has the head that is asked for. */
+const modelWith = Effect.fnUntraced(function*(options: Options, head: Head, verb: string) {
+  const model = yield* Checkpoint.modelOf(options.checkpoint)
+  if (model.head === head) return model
+  const reason = `a model with the head "${model.head}" cannot ${verb} them, it takes "${head}"`
+  return yield* new Examples.InvalidExample({ example: -1, reason })
+})
+
+/** The mean loss of the examples that have what it is to be held to; NaN without any. */
+const meanOver = (
+  losses: Float32Array,
+  examples: ReadonlyArray<Examples.Example>,
+  field: "label" | "score"
+): number => {
+  let sum = 0, count = 0
+  for (const [index, example] of examples.entries()) {
+    if (example[field] === undefined) continue
+    sum += losses[index]!
+    count++
+  }
+  return sum / count
+}
+
 /** Classifies examples, and takes the loss of those that have a label. Nothing stays on the backend afterwards. */
 export const classify: (options: Options) => Effect.Effect<Classes, PredictError, Backend> = Effect.fnUntraced(
   function*(options: Options) {
-    const model = yield* Checkpoint.modelOf(options.checkpoint)
+    const model = yield* modelWith(options, "sequence-classification", "classify")
     const { examples } = options
-    if (model.head !== "sequence-classification") {
-      return yield* new Examples.InvalidExample({ example: -1, reason: "a language model cannot classify them" })
-    }
     if (examples.length > 0) yield* Examples.check(model, examples, false)
     const classes = model.outputs
     const logits = new Float32Array(examples.length * classes)
@@ -192,40 +237,92 @@ export const classify: (options: Options) => Effect.Effect<Classes, PredictError
         if (label !== undefined) losses[index] = normalizer - rows[start + label]!
       }
     })
-    let sum = 0, labelled = 0
-    for (const [index, { label }] of examples.entries()) {
-      if (label === undefined) continue
-      sum += losses[index]!
-      labelled++
-    }
-    return { classes, logits, probabilities, predicted, losses, meanLoss: sum / labelled }
+    return { classes, logits, probabilities, predicted, losses, meanLoss: meanOver(losses, examples, "label") }
+  }
+)
+
+/** Gives the number of each example by regression. Nothing stays on the backend afterwards. */
+export const score: (options: Options) => Effect.Effect<Scores, PredictError, Backend> = Effect.fnUntraced(
+  function*(options: Options) {
+    const model = yield* modelWith(options, "sequence-regression", "score")
+    const { examples } = options
+    if (examples.length > 0) yield* Examples.check(model, examples, false)
+    const predicted = new Float32Array(examples.length)
+    yield* forEachBatch(model, options, (indices, _batch, rows) => {
+      for (const [row, index] of indices.entries()) predicted[index] = rows[row * model.outputs]!
+    })
+    const losses = Float32Array.from(examples, ({ score }, index) => ((score ?? NaN) - predicted[index]!) ** 2)
+    return { predicted, losses, meanLoss: meanOver(losses, examples, "score") }
+  }
+)
+
+/**
+ * Classifies the tokens of examples at their supervised positions, those whose label is not `Examples.ignored`. Nothing
+ * stays on the backend afterwards.
+ */
+export const tag: (options: Options) => Effect.Effect<Tags, PredictError, Backend> = Effect.fnUntraced(
+  function*(options: Options) {
+    const model = yield* modelWith(options, "token-classification", "tag the tokens of")
+    const { examples } = options
+    if (examples.length > 0) yield* Examples.check(model, examples, false)
+    const classes = model.outputs
+    const counts = examples.map((example) => Examples.predictions(model, example))
+    const logits = counts.map((count) => new Float32Array(count * classes))
+    const predicted = counts.map((count) => new Int32Array(count))
+    const losses = new Float32Array(examples.length)
+    let sum = 0, positions = 0
+    yield* forEachBatch(model, options, (indices, batch, rows) => {
+      let at = 0
+      for (const index of indices) {
+        let nats = 0
+        for (let position = 0; position < counts[index]!; position++, at++) {
+          const start = at * classes
+          logits[index]!.set(rows.subarray(start, start + classes), position * classes)
+          predicted[index]![position] = argmax(rows, start, classes)
+          nats += logSumExp(rows, start, classes) - rows[start + batch.targets[at]!]!
+        }
+        losses[index] = nats / counts[index]!
+        sum += nats
+        positions += counts[index]!
+      }
+    })
+    return { classes, logits, predicted, losses, meanLoss: sum / positions }
   }
 )
 
 /** The loss of a language model over the supervised tokens of examples. Nothing stays on the backend afterwards. */
 export const languageLoss: (options: Options) => Effect.Effect<LanguageLoss, PredictError, Backend> = Effect.fnUntraced(
   function*(options: Options) {
-    const model = yield* Checkpoint.modelOf(options.checkpoint)
+    const model = yield* modelWith(options, "causal-language-modeling", "continue")
     const { examples } = options
-    if (model.head !== "causal-language-modeling") {
-      return yield* new Examples.InvalidExample({ example: -1, reason: "a classifier cannot continue them" })
-    }
     yield* Examples.check(model, examples)
-    const losses = new Float32Array(examples.length)
-    let sum = 0, tokens = 0
+    const nats = new Float64Array(examples.length)
+    const counts = new Int32Array(examples.length), right = new Int32Array(examples.length)
     yield* forEachBatch(model, options, (indices, batch, rows) => {
-      const sums = new Float64Array(indices.length), counts = new Uint32Array(indices.length)
       for (const [position, target] of batch.targets.entries()) {
         const start = position * model.outputs
-        const loss = logSumExp(rows, start, model.outputs) - rows[start + target]!
-        const row = Math.floor(batch.rows[position]! / batch.time)
-        sums[row]! += loss
-        counts[row]!++
-        sum += loss
-        tokens++
+        const index = indices[Math.floor(batch.rows[position]! / batch.time)]!
+        nats[index]! += logSumExp(rows, start, model.outputs) - rows[start + target]!
+        counts[index]!++
+        if (argmax(rows, start, model.outputs) === target) right[index]!++
       }
-      for (const [row, index] of indices.entries()) losses[index] = sums[row]! / counts[row]!
     })
-    return { meanLoss: sum / tokens, perplexity: Math.exp(sum / tokens), tokens, losses }
+    const total = (values: Float64Array | Int32Array): number => {
+      let sum = 0
+      for (const value of values) sum += value
+      return sum
+    }
+    const tokens = total(counts)
+    const meanLoss = total(nats) / tokens
+    return {
+      meanLoss,
+      perplexity: Math.exp(meanLoss),
+      accuracy: total(right) / tokens,
+      tokens,
+      losses: Float32Array.from(nats, (sum, index) => sum / counts[index]!),
+      nats,
+      counts,
+      right
+    }
   }
 )

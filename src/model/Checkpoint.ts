@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Adapter from "./Adapter.ts"
 import {
   type Config,
   type Head,
@@ -15,7 +16,10 @@ import {
   type Parameters,
   type ParameterSpecification
 } from "./Architecture.ts"
+import * as ChatTemplate from "./ChatTemplate.ts"
 import * as Family from "./Family.ts"
+import * as Heads from "./Heads.ts"
+import * as Lora from "./Lora.ts"
 import * as Safetensors from "./Safetensors.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
@@ -27,6 +31,11 @@ export interface Checkpoint {
   readonly tokenizer: ReadonlyMap<string, Uint8Array>
   /** Tensors of the files that the model has no use for, such as saved masks or another head. */
   readonly unused: ReadonlyArray<string>
+  /**
+   * An adapter for the weights, which are then those of its base. What it has in full, such as a classifier's head, counts
+   * in place of the weights of that name.
+   */
+  readonly adapter?: Adapter.Adapter
 }
 
 /** Files by their names in the model's folder. */
@@ -82,12 +91,14 @@ export type ReadError =
   | Family.UnknownArchitecture
   | InvalidConfig
   | Safetensors.MalformedSafetensors
+  | Adapter.InvalidAdapter
+  | Adapter.MismatchedAdapter
 
 const weightsFile = "model.safetensors"
 const indexFile = "model.safetensors.index.json"
 
 /** Files that belong to a tokenizer in hub layout, of any family. */
-const tokenizerFiles: ReadonlyArray<string> = [
+export const tokenizerFiles: ReadonlyArray<string> = [
   Tokenizer.fileNames.tokenizer,
   Tokenizer.fileNames.config,
   "special_tokens_map.json",
@@ -159,21 +170,59 @@ const select = (
     : Effect.fail(new MismatchedTensors({ missing, different, found: [...found.keys()].toSorted() }))
 }
 
+/** The description and the tensors of the adapter among the files, if there is one. */
+const readAdapter = Effect.fnUntraced(function*(files: Files) {
+  if (!files.has(Adapter.fileNames.config)) return undefined
+  const description = yield* Adapter.describe(yield* readJson(files, Adapter.fileNames.config))
+  const { tensors } = yield* Safetensors.decode(yield* requireFile(files, Adapter.fileNames.weights))
+  return { description, tensors }
+})
+
+/**
+ * The base's config under the head that an adapter was trained for. PEFT leaves it to its user to load the base with as many
+ * outputs as the adapter's head has; here they are counted.
+ */
+const underHeadOf = Effect.fnUntraced(function*(
+  config: Config,
+  { description: { head }, tensors }: Effect.Success<ReturnType<typeof readAdapter>> & {}
+) {
+  const { head: given } = yield* Family.model(config)
+  if (head === undefined || head === given || (head === "sequence-classification" && given === "sequence-regression")) {
+    return config
+  }
+  const labelled = (count: number) => Array.from({ length: count }, (_, index) => `LABEL_${index}`)
+  const trial = yield* Family.model(yield* Family.withHead(config, head, labelled(2)))
+  const last = trial.linears.findLast((linear) => linear.head)
+  const outputs = last === undefined ? undefined : tensors.get(Lora.names.saved(`${last.name}.weight`))?.shape[0]
+  return outputs === 1 && head === "sequence-classification"
+    ? yield* Family.withHead(config, "sequence-regression")
+    : yield* Family.withHead(config, head, labelled(outputs ?? Heads.outputsOf(config)))
+})
+
 /**
  * Reads a model from the files of its folder: config.json, model.safetensors (or its shards with their index), and the
- * tokenizer's files. Weights stored as F16 or BF16 become float32.
+ * tokenizer's files; and the adapter that adapter_config.json and adapter_model.safetensors beside them describe. Weights
+ * stored as F16 or BF16 become float32.
  */
 export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> = Effect.fnUntraced(
   function*(files: Files) {
-    const config = yield* readJson(files, "config.json")
-    const family = yield* Family.of(config)
+    const given = yield* readJson(files, "config.json")
+    const family = yield* Family.of(given)
+    const adapting = yield* readAdapter(files)
+    const config = adapting === undefined ? given : yield* underHeadOf(given, adapting)
     const model = yield* Family.model(config)
+    const adapter = adapting === undefined
+      ? undefined
+      : yield* Adapter.read(model, adapting.description, adapting.tensors, family.canonicalName)
     const unused: Array<string> = []
     const found = new Map<string, Safetensors.Tensor>()
     for (const [name, tensor] of yield* readTensors(files)) {
       const canonical = family.canonicalName(name)
       if (canonical === undefined) unused.push(name)
       else found.set(canonical, tensor)
+    }
+    for (const name of adapter === undefined ? [] : Adapter.savedNames(adapter, model.parameters.map(({ name }) => name))) {
+      found.set(name, { dtype: "F32", ...adapter!.tensors.get(Lora.names.saved(name))! })
     }
     const tensors = yield* select(model.parameters, found)
     for (const name of found.keys()) if (!tensors.has(name)) unused.push(name)
@@ -182,25 +231,29 @@ export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> =
       const bytes = files.get(file)
       if (bytes !== undefined) tokenizer.set(file, bytes)
     }
-    return { config, tensors, tokenizer, unused: unused.toSorted() }
+    return { config, tensors, tokenizer, unused: unused.toSorted(), ...(adapter === undefined ? {} : { adapter }) }
   }
 )
 
 /**
- * The files of a model in hub layout, as transformers' `save_pretrained` names them; transformers loads them.
+ * The files of a model in hub layout, as transformers' `save_pretrained` names them; transformers loads them. Those of an
+ * adapter are as PEFT's, and what it has in full is not among the base's: so all adapters of a base share its file.
  *
  * Equal checkpoints give equal bytes.
  */
-export const toFiles = (checkpoint: Pick<Checkpoint, "config" | "tensors" | "tokenizer">): Files => {
+export const toFiles = (checkpoint: Pick<Checkpoint, "adapter" | "config" | "tensors" | "tokenizer">): Files => {
+  const { adapter } = checkpoint
+  const elsewhere = adapter === undefined ? new Set() : Adapter.savedNames(adapter, checkpoint.tensors.keys())
   const weights = Array.from(
     checkpoint.tensors,
     ([name, { data, shape }]) => [name, { dtype: "F32", shape, data }] as const
-  )
+  ).filter(([name]) => !elsewhere.has(name))
   const config = Object.fromEntries(Object.entries(checkpoint.config).toSorted(([a], [b]) => a < b ? -1 : 1))
   return new Map([
     ["config.json", new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)],
     [weightsFile, Safetensors.encode(weights, { format: "pt" })],
-    ...checkpoint.tokenizer
+    ...checkpoint.tokenizer,
+    ...adapter === undefined ? [] : Adapter.toFiles(adapter)
   ])
 }
 
@@ -208,6 +261,39 @@ export const toFiles = (checkpoint: Pick<Checkpoint, "config" | "tensors" | "tok
 export const modelOf = (
   checkpoint: Pick<Checkpoint, "config">
 ): Effect.Effect<Model, Family.UnknownArchitecture | InvalidConfig> => Family.model(checkpoint.config)
+
+/** Where the checkpoint's adapter is in its model; `undefined` without one. */
+export const placementOf: (
+  checkpoint: Pick<Checkpoint, "adapter" | "config">
+) => Effect.Effect<
+  Lora.Placement | undefined,
+  Family.UnknownArchitecture | InvalidConfig | Adapter.InvalidAdapter
+> = Effect.fnUntraced(function*({ adapter, config }: Pick<Checkpoint, "adapter" | "config">) {
+  return adapter === undefined ? undefined : yield* Lora.place(yield* Family.model(config), adapter.settings)
+})
+
+/**
+ * Every parameter that the model computes with, once: the weights, or those of the base that the adapter does not have in
+ * full and then the adapter's, by the names that `Weights.make` knows them by.
+ */
+export const parametersOf = ({ adapter, tensors }: Pick<Checkpoint, "adapter" | "tensors">): Parameters => {
+  if (adapter === undefined) return tensors
+  const elsewhere = Adapter.savedNames(adapter, tensors.keys())
+  return new Map([...Array.from(tensors).filter(([name]) => !elsewhere.has(name)), ...adapter.tensors])
+}
+
+/** The checkpoint with its adapter in its weights; as it is without one. */
+export const merged: (
+  checkpoint: Checkpoint
+) => Effect.Effect<Checkpoint, Family.UnknownArchitecture | InvalidConfig | Adapter.InvalidAdapter> = Effect.fnUntraced(
+  function*(checkpoint: Checkpoint) {
+    const { adapter, ...base } = checkpoint
+    const placement = yield* placementOf(checkpoint)
+    return adapter === undefined || placement === undefined
+      ? checkpoint
+      : { ...base, tensors: Lora.merge(base.tensors, placement, adapter.tensors) }
+  }
+)
 
 /** The checkpoint's tokenizer. */
 export const tokenizerOf: (
@@ -220,6 +306,15 @@ export const tokenizerOf: (
     })
   }
 )
+
+/** The chat template that came with the checkpoint's tokenizer. */
+export const chatTemplateOf = (
+  checkpoint: Pick<Checkpoint, "tokenizer">,
+  tokenizer: Tokenizer.Tokenizer
+): Effect.Effect<ChatTemplate.ChatTemplate, ChatTemplate.NoChatTemplate | ChatTemplate.UnsupportedTemplate> => {
+  const file = checkpoint.tokenizer.get("chat_template.jinja")
+  return ChatTemplate.ofTokenizer(tokenizer, file === undefined ? {} : { file })
+}
 
 /** The names of a classifier's classes, by their index; empty when config.json names none. */
 export const labelsOf = (config: Config): ReadonlyArray<string> => {
@@ -259,13 +354,31 @@ export interface HeadOptions {
 }
 
 /**
+ * An adapter for the same body under another head: what it has beside the body's weights is kept, what it has in full is
+ * taken from `tensors` where it had none of the same shape.
+ */
+const adapterUnder = Effect.fnUntraced(function*(model: Model, tensors: Parameters, adapter: Adapter.Adapter) {
+  const placement = yield* Lora.place(model, adapter.settings)
+  const found = new Map<string, Parameter>()
+  for (const [name, fresh] of Lora.initialize(placement, tensors, 0)) {
+    const held = adapter.tensors.get(name)
+    found.set(name, held?.shape.join() === fresh.shape.join() ? held : fresh)
+  }
+  const base = adapter.config["base_model_name_or_path"]
+  return Adapter.make(model, placement, found, typeof base === "string" ? base : undefined)
+})
+
+/**
  * The same body under another head. A head's weights are kept where the head has them already in the same shape, and
  * drawn anew, as transformers draws them, where not.
  */
 export const withHead: (
   checkpoint: Checkpoint,
   options: HeadOptions
-) => Effect.Effect<Checkpoint, Family.UnknownArchitecture | InvalidConfig | MismatchedTensors> = Effect.fnUntraced(
+) => Effect.Effect<
+  Checkpoint,
+  Family.UnknownArchitecture | InvalidConfig | MismatchedTensors | Adapter.InvalidAdapter
+> = Effect.fnUntraced(
   function*(checkpoint: Checkpoint, { head, labels, seed }: HeadOptions) {
     const config = yield* Family.withHead(checkpoint.config, head, labels)
     const model = yield* Family.model(config)
@@ -276,6 +389,13 @@ export const withHead: (
       const kept = ofHead && held?.shape.join() !== shape.join() ? fresh.get(name) : held
       if (kept !== undefined) found.set(name, { dtype: "F32", ...kept })
     }
-    return { ...checkpoint, config, tensors: yield* select(model.parameters, found) }
+    const tensors = yield* select(model.parameters, found)
+    const { adapter, ...base } = checkpoint
+    return {
+      ...base,
+      config,
+      tensors,
+      ...(adapter === undefined ? {} : { adapter: yield* adapterUnder(model, tensors, adapter) })
+    }
   }
 )

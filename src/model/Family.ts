@@ -6,8 +6,11 @@ import * as Schema from "effect/Schema"
 import type { Config, Family, Head, InvalidConfig, Model } from "./Architecture.ts"
 import * as Gpt2 from "./Gpt2.ts"
 import * as Heads from "./Heads.ts"
+import * as Llama from "./Llama.ts"
+import * as Qwen2 from "./Qwen2.ts"
+import * as Qwen3 from "./Qwen3.ts"
 
-export const families: ReadonlyArray<Family> = [Gpt2.family]
+export const families: ReadonlyArray<Family> = [Gpt2.family, Llama.family, Qwen2.family, Qwen3.family]
 
 /** A config.json that names a model type or a class that no family here has. */
 export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>()("UnknownArchitecture", {

@@ -189,6 +189,13 @@ const linearsOf = (settings: Settings, head: Head): ReadonlyArray<Linear> => {
   return [...linears, ...headLinears(settings, head)]
 }
 
+/** What a layer reads beside its weights and its input. */
+interface Constants extends Recomputation.Constants {
+  readonly mask: Tensor | undefined
+  /** The rows that are wanted beyond its attention: all without it. */
+  readonly selected: Tensor1D | undefined
+}
+
 const hidden = (
   tf: Tf,
   settings: Settings,
@@ -227,7 +234,7 @@ const hidden = (
     )
   }
   /** Attention of new tokens to those in the cache and to each other: `[batch, time, width]`. */
-  const attendToCache = (layer: number, joint: Tensor, cache: KeyValueCache): Tensor => {
+  const attendToCache = (layer: number, joint: Tensor, cache: KeyValueCache, mask: Tensor | undefined): Tensor => {
     const shape = [batch.batch, batch.time, 3 * heads, width / heads]
     const parted = tf.transpose(tf.reshape(joint, shape), [0, 2, 1, 3])
     const [q, k, v] = tf.split(parted, 3, 1) as [Tensor, Tensor, Tensor]
@@ -238,7 +245,7 @@ const hidden = (
       width
     ])
   }
-  const attend = (layer: number, x: Tensor, selected: Tensor1D | undefined): Tensor => {
+  const attend = (layer: number, x: Tensor, { mask, selected }: Constants): Tensor => {
     const block = `h.${layer}`
     const joint = tf.reshape(linear(`${block}.attn.c_attn`, norm(`${block}.ln_1`, x)), [
       batch.batch,
@@ -246,7 +253,7 @@ const hidden = (
       3 * width
     ])
     const attended = cache !== undefined ?
-      attendToCache(layer, joint, cache) :
+      attendToCache(layer, joint, cache, mask) :
       Operations.selfAttention(tf, joint, heads, {
         mask,
         dropout: Dropout.factors(
@@ -278,27 +285,16 @@ const hidden = (
   }
   for (let layer = 0; layer < settings.layers; layer++) {
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
-    const selected = layer === settings.layers - 1 ? wanted : undefined
-    const attention = (x: Tensor) => attend(layer, x, selected)
-    const perceptron = (x: Tensor) => feedForward(layer, x)
+    const constants: Constants = { mask, selected: layer === settings.layers - 1 ? wanted : undefined }
     if (recompute) {
-      through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), (x) => perceptron(attention(x))))
+      const whole = (x: Tensor, constants: Constants) => feedForward(layer, attend(layer, x, constants))
+      through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), constants, whole))
     } else {
-      through(attention)
-      through(perceptron)
+      through((x) => attend(layer, x, constants))
+      through((x) => feedForward(layer, x))
     }
   }
   return norm("ln_f", x) as Tensor2D
-}
-
-/**
- * The last token that is not padding, found by its id as transformers finds it; the last of all when the model has no
- * padding token, the first when there is nothing but padding.
- */
-const pooledPosition = (tokens: ArrayLike<number>, paddingId: number | undefined): number => {
-  let position = tokens.length - 1
-  while (position > 0 && tokens[position] === paddingId) position--
-  return Math.max(0, position)
 }
 
 const make = Effect.fnUntraced(function*(config: Config, head: Head) {
@@ -325,7 +321,7 @@ const make = Effect.fnUntraced(function*(config: Config, head: Head) {
           top.name === "classifier" ? Dropout.apply(tf, rows, dropout, "head", settings.headDropout) : rows
         ) as Tensor2D,
     footprint: (extent, options) => footprint(settings, head, extent, options),
-    pooledPosition: (tokens) => pooledPosition(tokens, settings.paddingId)
+    pooledPosition: (tokens) => Heads.lastTokenPosition(tokens, settings.paddingId)
   }
   return model
 })

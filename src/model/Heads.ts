@@ -31,3 +31,14 @@ export const isRegression = (config: Config): boolean => {
   const problem = config["problem_type"]
   return typeof problem === "string" ? problem === "regression" : outputsOf(config) === 1
 }
+
+/**
+ * Where a decoder's classifier of sequences reads a text: at the last token that is not padding, found by its id as
+ * transformers finds it; at the last of all when the model has no padding token, at the first when there is nothing but
+ * padding.
+ */
+export const lastTokenPosition = (tokens: ArrayLike<number>, paddingId: number | undefined): number => {
+  let position = tokens.length - 1
+  while (position > 0 && tokens[position] === paddingId) position--
+  return Math.max(0, position)
+}

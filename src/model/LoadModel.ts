@@ -8,13 +8,18 @@ import * as PretrainedModel from "./PretrainedModel.ts"
  * Loads a pre-trained model from a folder in the layout of the Hugging Face hub
  * (config.json, model.safetensors, tokenizer.json, tokenizer_config.json), as
  * `Source.folder` gives it. The files are checked and copied into the store.
+ *
+ * With `adapter`, the folder of an adapter in PEFT's format (adapter_config.json,
+ * adapter_model.safetensors), it is the model with that adapter. A tokenizer in
+ * that folder takes the place of the model's own.
  */
 export const LoadModel = Stage.make("load-model", {
-  inputs: { files: Schema.Array(ExternalFile) },
+  inputs: { files: Schema.Array(ExternalFile), adapter: Schema.optionalKey(Schema.Array(ExternalFile)) },
   params: {},
   output: PretrainedModel.PretrainedModel,
   error: PretrainedModel.ModelError,
-  run: Effect.fn("LoadModel")(function*({ files }) {
-    return yield* PretrainedModel.store(yield* PretrainedModel.load(files))
+  run: Effect.fn("LoadModel")(function*({ adapter, files }) {
+    const all = adapter === undefined ? files : PretrainedModel.withAdapterFiles(files, adapter)
+    return yield* PretrainedModel.store(yield* PretrainedModel.load(all))
   })
 })

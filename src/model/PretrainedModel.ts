@@ -6,17 +6,19 @@ import * as Schema from "effect/Schema"
 import * as Artifact from "../store/Artifact.ts"
 import type { Store } from "../store/Store.ts"
 import type { StoreError } from "../store/StoreError.ts"
+import * as Adapter from "./Adapter.ts"
 import { InvalidConfig } from "./Architecture.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { UnknownArchitecture } from "./Family.ts"
 import { MalformedSafetensors } from "./Safetensors.ts"
-import { InvalidTokenizer, TokenOutOfRange } from "./Tokenizer.ts"
+import { fileNames, InvalidTokenizer, TokenOutOfRange } from "./Tokenizer.ts"
 
 export class PretrainedModel extends Schema.Class<PretrainedModel>("attune/PretrainedModel")({
   kind: Schema.tag("model"),
   architecture: Schema.String,
-  /** How many numbers its weights are. */
+  /** How many numbers its weights are, those of an adapter included. */
   parameters: Schema.Int,
+  /** With an adapter: the base's files, which all its adapters share, and the adapter's. */
   files: Schema.Array(Artifact.File)
 }) {}
 
@@ -29,20 +31,22 @@ export const ModelError = Schema.Union([
   InvalidConfig,
   MalformedSafetensors,
   InvalidTokenizer,
-  TokenOutOfRange
+  TokenOutOfRange,
+  Adapter.InvalidAdapter,
+  Adapter.MismatchedAdapter
 ])
 export type ModelError = typeof ModelError.Type
 
 /** Stores a checkpoint as files. Files that other models share, such as the tokenizer, are kept once. */
 export const store = Effect.fnUntraced(function*(
-  checkpoint: Pick<Checkpoint.Checkpoint, "config" | "tensors" | "tokenizer">
+  checkpoint: Pick<Checkpoint.Checkpoint, "adapter" | "config" | "tensors" | "tokenizer">
 ): Effect.fn.Return<PretrainedModel, StoreError, Store> {
   const files = yield* Effect.forEach(
     Array.from(Checkpoint.toFiles(checkpoint)),
     ([name, bytes]) => Artifact.writeFile(name, bytes)
   )
   let parameters = 0
-  for (const { data } of checkpoint.tensors.values()) parameters += data.length
+  for (const { data } of Checkpoint.parametersOf(checkpoint).values()) parameters += data.length
   const architectures = checkpoint.config["architectures"]
   const architecture = Array.isArray(architectures) ? String(architectures[0]) : String(checkpoint.config["model_type"])
   return new PretrainedModel({ architecture, parameters, files })
@@ -58,3 +62,20 @@ export const load = Effect.fnUntraced(function*(
   )
   return yield* Checkpoint.fromFiles(new Map(read))
 })
+
+/**
+ * The files of a base model with those of an adapter's folder, which may be a whole model's: the adapter's own and, where
+ * it has them, the tokenizer's.
+ */
+export const withAdapterFiles = <File extends { readonly name: string }>(
+  base: ReadonlyArray<File>,
+  adapter: ReadonlyArray<File>
+): ReadonlyArray<File> => {
+  const own = new Set<string>(Object.values(Adapter.fileNames))
+  const tokenizer = new Set(Checkpoint.tokenizerFiles)
+  const brings = adapter.some(({ name }) => name === fileNames.tokenizer)
+  return [
+    ...base.filter(({ name }) => !own.has(name) && !(brings && tokenizer.has(name))),
+    ...adapter.filter(({ name }) => own.has(name) || (brings && tokenizer.has(name)))
+  ]
+}

@@ -16,6 +16,10 @@ export const names = {
   gelu: "AttuneGelu",
   /** `x`, `dy`. */
   geluGradient: "AttuneGeluGradient",
+  /** `x`: GELU by the error function. */
+  exactGelu: "AttuneExactGelu",
+  /** `x`, `dy`. */
+  exactGeluGradient: "AttuneExactGeluGradient",
   /** `q`, `k`, `v`, maybe `mask`: the result and the weights. */
   attention: "AttuneAttention",
   /** `q`, `k`, `v`, `weights`, `dy`: the gradients of q, k and v. */
@@ -30,6 +34,23 @@ export const names = {
    * 0 without dropout: the gradient of qkv.
    */
   selfAttentionGradient: "AttuneSelfAttentionGradient",
+  /**
+   * `q` `[batch, time, heads * size]`, `k` and `v` `[batch, time, shared * size]`, maybe `mask`, maybe `factors`; attributes
+   * `heads` and `shared`, which divides them: as {@link names.selfAttention}, consecutive query heads sharing keys.
+   */
+  groupedSelfAttention: "AttuneGroupedSelfAttention",
+  /** `q`, `k`, `v`, `weights`, `dy`; attributes `heads`, `shared` and `kept` as above: the gradients of q, k and v. */
+  groupedSelfAttentionGradient: "AttuneGroupedSelfAttentionGradient",
+  /** `x`, `gain`; attribute `epsilon`: the result, and what each row was multiplied with. */
+  rmsNorm: "AttuneRmsNorm",
+  /** `x`, `gain`, `inverses`, `dy`: the gradients of x and gain. */
+  rmsNormGradient: "AttuneRmsNormGradient",
+  /** `gate`, `up`. */
+  gatedSilu: "AttuneGatedSilu",
+  /** `gate`, `up`, `dy`: the gradients of gate and up. */
+  gatedSiluGradient: "AttuneGatedSiluGradient",
+  /** `x` `[batch, time, heads * size]`, `cosines`, `sines`; attribute `direction`, 1 or for the gradient -1. */
+  rotary: "AttuneRotary",
   /**
    * No inputs; attributes `key0`, `key1`, `step`, `stream` (unsigned words of a Philox4x32-10 generator's key and upper
    * counter), `threshold`, `kept`, `size`: numbers `[size]`, 0 where half a word of the generator is below `threshold`,

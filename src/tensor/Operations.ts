@@ -10,41 +10,9 @@
  */
 import type * as Dropout from "./Dropout.ts"
 import * as FusedKernels from "./FusedKernels.ts"
-import type { GradSaveFunc, Scalar, Tensor, Tensor1D, Tensor2D, Tf } from "./TensorFlow.ts"
-
-type Gradient = (dy: Tensor, saved: Array<Tensor>) => Array<Tensor>
-
-interface Differentiable {
-  readonly value: Tensor
-  readonly saved: ReadonlyArray<Tensor>
-  /** One gradient an input, in the inputs' order. */
-  readonly gradient: Gradient
-}
-
-/** `tf.customGrad` with the inputs, the saved tensors and the types in their places. */
-const differentiable = (
-  tf: Tf,
-  inputs: ReadonlyArray<Tensor>,
-  forward: () => Differentiable
-): Tensor =>
-  tf.customGrad((...all: Array<Tensor | GradSaveFunc>) => {
-    const save = all[all.length - 1] as GradSaveFunc
-    const { gradient, saved, value } = forward()
-    save([...saved])
-    return { value, gradFunc: (dy: Tensor, kept: Array<Tensor>) => tf.tidy(() => gradient(dy, kept)) }
-  })(...inputs)
-
-const shapeOf = (tensor: Tensor): string => `[${tensor.shape.join(", ")}]`
-
-const last = (tensor: Tensor): number => tensor.shape[tensor.shape.length - 1] ?? 1
-
-const product = (shape: ReadonlyArray<number>): number => shape.reduce((size, extent) => size * extent, 1)
-
-/** Views a tensor as rows of its last axis: `[a, b, c]` becomes `[a * b, c]`. Shares the data. */
-const rows = (tf: Tf, tensor: Tensor): Tensor2D => {
-  const width = last(tensor)
-  return tf.reshape(tensor, [product(tensor.shape.slice(0, -1)), width])
-}
+import { differentiable, last, product, rows, shapeOf } from "./operations/Differentiable.ts"
+import { attend, attendGradient, fullMask } from "./operations/DotProduct.ts"
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tf } from "./TensorFlow.ts"
 
 /** How {@link linear} reads its weight, and whether it learns. */
 export interface LinearOptions {
@@ -204,44 +172,6 @@ export const gelu = (tf: Tf, x: Tensor): Tensor => {
       }
     }
   })
-}
-
-/** Attention's weights and result, of heads that are apart already: `[..., queries, size]` and so on. */
-const attend = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined, factors?: Tensor) => {
-  const scores = tf.matMul(tf.mul(q, 1 / Math.sqrt(last(q))), k, false, true)
-  const weights = tf.softmax(mask === undefined ? scores : tf.add(scores, mask))
-  return { weights, value: tf.matMul(factors === undefined ? weights : tf.mul(weights, factors), v) }
-}
-
-/**
- * A mask that broadcasts to the scores of attention, its last two axes written out as the fused kernels read them.
- */
-const fullMask = (tf: Tf, mask: Tensor | undefined, scores: ReadonlyArray<number>): Tensor | undefined => {
-  if (mask === undefined) return undefined
-  const missing = scores.length - mask.rank
-  if (missing < 0 || mask.shape.some((extent, at) => extent !== 1 && extent !== scores[missing + at])) {
-    throw new RangeError(`attention: mask ${shapeOf(mask)} does not broadcast to [${scores.join(", ")}]`)
-  }
-  const inner = scores.slice(-2)
-  return mask.rank >= 2 && mask.shape.slice(-2).join() === inner.join()
-    ? mask
-    : tf.broadcastTo(mask, [...mask.shape.slice(0, -2), ...inner])
-}
-
-/** The gradients of {@link attend} with respect to `q`, `k` and `v`. */
-const attendGradient = (tf: Tf, dy: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: Tensor, factors?: Tensor) => {
-  const dropped = factors === undefined ? weights : tf.mul(weights, factors)
-  // The softmax gets the gradient of the dropped weights times the factors, and weighs it with its own result.
-  const weighted = tf.mul(dropped, tf.matMul(dy, v, false, true))
-  const dScores = tf.mul(
-    tf.sub(weighted, tf.mul(weights, tf.sum(weighted, -1, true))),
-    1 / Math.sqrt(last(q))
-  )
-  return [
-    tf.matMul(dScores, k),
-    tf.matMul(dScores, q, true, false),
-    tf.matMul(dropped, dy, true, false)
-  ] as const
 }
 
 /**

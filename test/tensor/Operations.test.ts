@@ -4,7 +4,8 @@ import * as Random from "../../src/random/Random.ts"
 import { Backend, type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tf } from "../../src/tensor/Backend.ts"
 import * as Dropout from "../../src/tensor/Dropout.ts"
 import * as Operations from "../../src/tensor/Operations.ts"
-import { assertClose, everywhere, numbers, on, parity, tensor, toleranceOf } from "./Parity.ts"
+import { equal, valueAndGradients } from "./Composition.ts"
+import { everywhere, numbers, on, parity, tensor } from "./Parity.ts"
 
 /** The same operations as plain compositions, differentiated operation by operation. */
 const plain = {
@@ -40,35 +41,6 @@ const plain = {
     return tf.sum(tf.mul(losses, tf.reshape(weights, [-1])))
   }
 }
-
-/** The value and all gradients of an operation, each element of the result weighted differently. */
-const valueAndGradients = (
-  f: (tf: Tf, ...inputs: Array<any>) => Tensor,
-  shapes: ReadonlyArray<ReadonlyArray<number>>
-) =>
-(tf: Tf): Array<Tensor> => {
-  const inputs = shapes.map((shape, at) => tensor(tf, shape, at + 1))
-  const value = f(tf, ...inputs)
-  const gradients = tf.grads((...xs: Array<Tensor>) => {
-    const result = f(tf, ...xs)
-    return tf.sum(tf.mul(tf.reshape(result, [-1]), tf.tensor1d(numbers(result.size, 77))))
-  })(inputs)
-  return [value, ...gradients]
-}
-
-/** Ours on every backend against the plain composition on the reference; every exact backend twice to the bit. */
-const equal = Effect.fnUntraced(function*(
-  ours: (tf: Tf, ...inputs: Array<any>) => Tensor,
-  composed: (tf: Tf, ...inputs: Array<any>) => Tensor,
-  shapes: ReadonlyArray<ReadonlyArray<number>>
-) {
-  const expected = yield* on("cpu", valueAndGradients(composed, shapes))
-  yield* parity(valueAndGradients(ours, shapes))
-  assertClose(yield* on("cpu", valueAndGradients(ours, shapes)), expected)
-  for (const name of everywhere) {
-    assertClose(yield* on(name, valueAndGradients(ours, shapes)), expected, toleranceOf(name), `on ${name}`)
-  }
-})
 
 const extent = (maximum: number, minimum = 1) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 const runs = { arbitrary: { runs: 15 } }

@@ -2,19 +2,20 @@
 import { names } from "../FusedKernels.ts"
 import type { KernelFunc, TensorInfo } from "../TensorFlow.ts"
 import { addressOf, type KernelCall, sizeOf, type WasmBackend } from "./Heap.ts"
-import type { Library } from "./Library.ts"
+import type { Functions, Library } from "./Library.ts"
 import { broadcastBatch } from "./MatMul.ts"
 
-const float32 = (backend: WasmBackend, shape: ReadonlyArray<number>): TensorInfo => backend.makeOutput(shape, "float32")
+export const float32 = (backend: WasmBackend, shape: ReadonlyArray<number>): TensorInfo =>
+  backend.makeOutput(shape, "float32")
 
-const zeros = (backend: WasmBackend, shape: ReadonlyArray<number>): TensorInfo => {
+export const zeros = (backend: WasmBackend, shape: ReadonlyArray<number>): TensorInfo => {
   const out = float32(backend, shape)
   const start = addressOf(backend, out) / 4
   backend.wasm.HEAPF32.fill(0, start, start + sizeOf(shape))
   return out
 }
 
-type Inputs<Names extends string> = Readonly<Record<Names, TensorInfo>>
+export type Inputs<Names extends string> = Readonly<Record<Names, TensorInfo>>
 
 const linear = (library: Library) =>
 ({ backend, inputs: { bias, weight, x } }: KernelCall<
@@ -67,21 +68,22 @@ const layerNormGradient = (library: Library) =>
   return [dx, dGain, dBias]
 }
 
-const gelu = (library: Library) => ({ backend, inputs: { x } }: KernelCall<Inputs<"x">, unknown>) => {
+/** A function of each number, and its gradient from the number and that of the result. */
+const elementwise = (map: Functions["gelu"]) => ({ backend, inputs: { x } }: KernelCall<Inputs<"x">, unknown>) => {
   const y = float32(backend, x.shape)
-  library.gelu(addressOf(backend, x), addressOf(backend, y), sizeOf(x.shape))
+  map(addressOf(backend, x), addressOf(backend, y), sizeOf(x.shape))
   return y
 }
 
-const geluGradient =
-  (library: Library) => ({ backend, inputs: { dy, x } }: KernelCall<Inputs<"x" | "dy">, unknown>) => {
+const elementwiseGradient =
+  (map: Functions["geluGradient"]) => ({ backend, inputs: { dy, x } }: KernelCall<Inputs<"x" | "dy">, unknown>) => {
     const dx = float32(backend, x.shape)
-    library.geluGradient(addressOf(backend, x), addressOf(backend, dy), addressOf(backend, dx), sizeOf(x.shape))
+    map(addressOf(backend, x), addressOf(backend, dy), addressOf(backend, dx), sizeOf(x.shape))
     return dx
   }
 
 /** Where the mask of each head lies; 0 for none. Its last two axes are written out. */
-const maskOf = (
+export const maskOf = (
   backend: WasmBackend,
   mask: TensorInfo | undefined,
   outer: ReadonlyArray<number>,
@@ -153,6 +155,7 @@ const attentionGradient =
         at(dK, head, keys * size),
         at(dV, head, keys * valueSize),
         addressOf(backend, dScores),
+        0,
         0,
         0,
         queries,
@@ -247,6 +250,7 @@ const selfAttentionGradient = (library: Library) =>
         addressOf(backend, dScores),
         spare === undefined ? 0 : addressOf(backend, spare),
         kept,
+        0,
         time,
         time,
         size,
@@ -315,8 +319,10 @@ export const kernels = (library: Library): Readonly<Record<string, KernelFunc>> 
   [names.linear]: linear(library) as unknown as KernelFunc,
   [names.layerNorm]: layerNorm(library) as unknown as KernelFunc,
   [names.layerNormGradient]: layerNormGradient(library) as unknown as KernelFunc,
-  [names.gelu]: gelu(library) as unknown as KernelFunc,
-  [names.geluGradient]: geluGradient(library) as unknown as KernelFunc,
+  [names.gelu]: elementwise(library.gelu) as unknown as KernelFunc,
+  [names.geluGradient]: elementwiseGradient(library.geluGradient) as unknown as KernelFunc,
+  [names.exactGelu]: elementwise(library.exactGelu) as unknown as KernelFunc,
+  [names.exactGeluGradient]: elementwiseGradient(library.exactGeluGradient) as unknown as KernelFunc,
   [names.attention]: attention(library) as unknown as KernelFunc,
   [names.attentionGradient]: attentionGradient(library) as unknown as KernelFunc,
   [names.selfAttention]: selfAttention(library) as unknown as KernelFunc,

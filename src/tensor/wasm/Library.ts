@@ -86,6 +86,7 @@ export interface Functions {
     dScores: Address,
     spare: Address,
     kept: number,
+    add: Flag,
     queries: number,
     keys: number,
     size: number,
@@ -115,6 +116,17 @@ export interface Functions {
     count: number,
     scratch: Address
   ) => void
+  readonly exactGelu: (x: Address, y: Address, count: number) => void
+  readonly exactGeluGradient: (x: Address, dy: Address, dx: Address, count: number) => void
+  readonly gatedSilu: (gate: Address, up: Address, y: Address, count: number) => void
+  readonly gatedSiluGradient: (
+    gate: Address,
+    up: Address,
+    dy: Address,
+    dGate: Address,
+    dUp: Address,
+    count: number
+  ) => void
   readonly gelu: (x: Address, y: Address, count: number) => void
   readonly geluGradient: (x: Address, dy: Address, dx: Address, count: number) => void
   readonly layerNorm: (
@@ -142,6 +154,36 @@ export interface Functions {
   ) => void
   readonly repeatRow: (from: Address, to: Address, rows: number, width: number) => void
   readonly sumRows: (from: Address, to: Address, rows: number, columns: number) => void
+  readonly rmsNorm: (
+    x: Address,
+    gain: Address,
+    y: Address,
+    inverses: Address,
+    rows: number,
+    width: number,
+    epsilon: number
+  ) => void
+  readonly rmsNormGradient: (
+    x: Address,
+    gain: Address,
+    inverses: Address,
+    dy: Address,
+    dx: Address,
+    dGain: Address,
+    rows: number,
+    width: number
+  ) => void
+  readonly rotary: (
+    x: Address,
+    y: Address,
+    cosines: Address,
+    sines: Address,
+    rows: number,
+    turns: number,
+    heads: number,
+    size: number,
+    direction: 1 | -1
+  ) => void
   /** 1 if products are fused into sums without a rounding between. */
   readonly fuses: () => Flag
 }

@@ -43,6 +43,7 @@ export function attend(
 /**
  * The gradients of `attend`, in rows as far apart as those of what they are gradients of. `dScores` is for its use, and so
  * is `spare` where there was dropout, which `kept` tells: what the weights that stayed were multiplied with, or 0 for none.
+ * With `add` the gradients of keys and values come to what is there, from other heads that share them.
  */
 export function attendGradient(
   q: usize,
@@ -60,6 +61,7 @@ export function attendGradient(
   dScores: usize,
   spare: usize,
   kept: f32,
+  add: bool,
   queries: usize,
   keys: usize,
   size: usize,
@@ -73,12 +75,12 @@ export function attendGradient(
     dropWeightsGradient(weights, dScores, spare, kept, queries * keys)
     used = spare
   }
-  product(used, keys, true, dOut, strideOut, false, dV, strideV, false, keys, queries, valueSize, scratch)
+  product(used, keys, true, dOut, strideOut, false, dV, strideV, add, keys, queries, valueSize, scratch)
   if (kept != 0) {
     magnitudes(weights, spare, queries * keys)
     probabilities = spare
   }
   softmaxRowsGradient(probabilities, dScores, scale, queries, keys)
   product(dScores, keys, false, k, strideK, false, dQ, strideQ, false, queries, keys, size, scratch)
-  product(dScores, keys, true, q, strideQ, false, dK, strideK, false, keys, queries, size, scratch)
+  product(dScores, keys, true, q, strideQ, false, dK, strideK, add, keys, queries, size, scratch)
 }

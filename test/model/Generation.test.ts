@@ -1,0 +1,457 @@
+import { assert, describe, layer, type Vitest } from "@effect/vitest"
+import { Effect, Exit, Fiber } from "effect"
+import * as Checkpoint from "../../src/model/Checkpoint.ts"
+import * as Generation from "../../src/model/Generation.ts"
+import * as Gpt2 from "../../src/model/Gpt2.ts"
+import * as Llama from "../../src/model/Llama.ts"
+import * as Memory from "../../src/model/Memory.ts"
+import * as Sampling from "../../src/model/Sampling.ts"
+import * as Tokenizer from "../../src/model/Tokenizer.ts"
+import * as Weights from "../../src/model/Weights.ts"
+import { Backend, type Tf } from "../../src/tensor/Backend.ts"
+import * as Heap from "../../src/tensor/wasm/Heap.ts"
+import { everywhere } from "../tensor/Parity.ts"
+import * as Reference from "./Reference.ts"
+
+const families = ["gpt2", "llama", "llama3-rope-tied", "qwen2", "qwen3"] as const
+
+/** Nothing stays on the backend, however the effect ends. */
+const cleanly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const { tf } = yield* Backend
+    const before = [tf.memory().numTensors, tf.memory().numBytes]
+    const exit = yield* Effect.exit(effect)
+    assert.deepStrictEqual([tf.memory().numTensors, tf.memory().numBytes], before, "left behind on the backend")
+    return yield* exit
+  })
+
+const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
+  it.effect.each(families)("writes greedily, token for token, what transformers writes with %s", (name) =>
+    cleanly(Effect.gen(function*() {
+      const { checkpoint, integer, trainBatch } = yield* Reference.load(name)
+      const expected = integer("generated")
+      const { inputIds } = trainBatch(2)
+      // Beside the prompt of the fixture, others that are shorter and longer.
+      const prompts = [inputIds.slice(0, 3), expected.slice(0, 8), inputIds.slice(3, 20), expected.slice(0, 9)]
+      const options = { checkpoint, prompts, maximumNewTokens: 24 }
+      const together = yield* Generation.generate(options)
+      assert.deepStrictEqual(together[1]!.tokens, expected.slice(8))
+      assert.strictEqual(together[1]!.stopped, "maximum-new-tokens")
+      assert.deepStrictEqual(together[3]!.tokens.slice(0, 23), expected.slice(9))
+      for (const batchSize of [1, 3]) {
+        assert.deepStrictEqual(yield* Generation.generate({ ...options, batchSize }), together)
+      }
+    })))
+}
+
+for (const name of everywhere) layer(Backend.layer(name))(`generation on ${name}`, continuations)
+
+/** A model over bytes with random weights. */
+const bytes = (overrides: Readonly<Record<string, unknown>> = {}) =>
+  Checkpoint.untrained(
+    {
+      ...Gpt2.config({
+        vocabularySize: 257,
+        positions: 64,
+        width: 32,
+        layers: 2,
+        heads: 2,
+        endOfTextId: 256,
+        initializerRange: 0.3
+      }),
+      ...overrides
+    },
+    Tokenizer.byteLevel(),
+    5
+  )
+
+/**
+ * A model over bytes that writes what it is told: after each byte of `text` comes the next, whatever came before. Its layers
+ * add nothing, so that a position's hidden state is the embedding of its token.
+ */
+const scripted = Effect.fnUntraced(function*(pairs: ReadonlyArray<readonly [number, number]>) {
+  const width = 260
+  const checkpoint = yield* Checkpoint.untrained(
+    Llama.config({
+      vocabularySize: 257,
+      positions: 64,
+      width,
+      layers: 2,
+      heads: 2,
+      endOfTextId: 256,
+      untied: true
+    }),
+    Tokenizer.byteLevel(),
+    1
+  )
+  const tensors = new Map(checkpoint.tensors)
+  const put = (name: string, cells: ReadonlyArray<readonly [number, number]>) => {
+    const { shape } = tensors.get(name)!
+    const data = new Float32Array(shape[0]! * shape[1]!)
+    for (const [row, column] of cells) data[row * shape[1]! + column] = 1
+    tensors.set(name, { shape, data })
+  }
+  for (let layer = 0; layer < 2; layer++) {
+    put(`model.layers.${layer}.self_attn.o_proj.weight`, [])
+    put(`model.layers.${layer}.mlp.down_proj.weight`, [])
+  }
+  put("model.embed_tokens.weight", Array.from({ length: 257 }, (_, id) => [id, id]))
+  put("lm_head.weight", pairs.map(([from, to]) => [to, from]))
+  return { ...checkpoint, tensors }
+})
+
+const utf8 = (text: string) => Array.from(new TextEncoder().encode(text))
+const ids = (checkpoint: Checkpoint.Checkpoint, text: string) =>
+  Effect.map(Checkpoint.tokenizerOf(checkpoint), (tokenizer) => tokenizer.encode(text))
+
+/** A model that goes on along `text`, in which each byte comes once, and then says that it is done. */
+const reciting = (text: string) =>
+  Effect.gen(function*() {
+    const checkpoint = yield* scripted([])
+    const tokens = Array.from(yield* ids(checkpoint, text))
+    assert.strictEqual(new Set(tokens).size, tokens.length, "a byte comes twice")
+    return yield* scripted([...tokens, 256].slice(1).map((to, index) => [tokens[index]!, to]))
+  })
+
+const recite = Effect.fnUntraced(function*(
+  text: string,
+  start: number,
+  options: Partial<Generation.Options> = {}
+) {
+  const checkpoint = yield* reciting(text)
+  const tokens = yield* ids(checkpoint, text)
+  const [found] = yield* Generation.generate({
+    checkpoint,
+    prompts: [tokens.slice(0, start)],
+    maximumNewTokens: 40,
+    ...options
+  })
+  return found!
+})
+
+const wasm = layer(Backend.layer("wasm"))
+
+wasm("where a text ends", (it) => {
+  it.effect("ends where the model says so, without the text of the token that says it", () =>
+    cleanly(Effect.gen(function*() {
+      const found = yield* recite("abcdef", 2)
+      assert.deepStrictEqual([found.text, found.stopped, found.tokens.length], ["cdef", "end-of-text", 5])
+      assert.strictEqual(found.tokens.at(-1), 256)
+    })))
+
+  it.effect("knows the ends of text that generation_config.json lists, or else config.json, and the tokenizer", () =>
+    Effect.gen(function*() {
+      const checkpoint = yield* reciting("abcdef")
+      const tokens = yield* ids(checkpoint, "abcdef")
+      const run = (config: Record<string, unknown>, generation?: string) =>
+        Effect.map(
+          Generation.generate({
+            checkpoint: {
+              ...checkpoint,
+              config: { ...checkpoint.config, ...config },
+              tokenizer: new Map([
+                ...checkpoint.tokenizer,
+                ...generation === undefined
+                  ? []
+                  : [["generation_config.json", new TextEncoder().encode(generation)] as const]
+              ])
+            },
+            prompts: [tokens.slice(0, 1)],
+            maximumNewTokens: 40
+          }),
+          ([found]) => [found!.text, found!.stopped]
+        )
+      const listed = JSON.stringify({ eos_token_id: [tokens[4], 9] })
+      assert.deepStrictEqual(yield* run({}, listed), ["bcd", "end-of-text"])
+      assert.deepStrictEqual(yield* run({ eos_token_id: tokens[2] }), ["b", "end-of-text"])
+      assert.deepStrictEqual(yield* run({ eos_token_id: tokens[2] }, listed), ["bcd", "end-of-text"])
+      assert.deepStrictEqual(yield* run({ eos_token_id: null }, "not JSON"), ["bcdef", "end-of-text"])
+    }))
+
+  it.effect("ends before the first stop string, though a token goes beyond it, and not for one in the prompt", () =>
+    cleanly(Effect.gen(function*() {
+      const found = yield* recite("ab;cde\nf", 3, { stopStrings: ["de", "\n", ";", "zz"] })
+      assert.deepStrictEqual([found.text, found.stopped], ["c", "stop-string"])
+      // The tokens tell what was written, the end of the stop string with it.
+      assert.strictEqual(found.tokens.length, 3)
+    })))
+
+  it.effect("finds a stop string in the middle of a token of several letters", () =>
+    Effect.gen(function*() {
+      const { checkpoint } = yield* Reference.load("gpt2")
+      const tokenizer = yield* Checkpoint.tokenizerOf(checkpoint)
+      const token = tokenizer.idOf("ollar")!
+      const { tensors } = checkpoint
+      // Whatever comes, the next token is this one.
+      const wte = tensors.get("transformer.wte.weight")!
+      const data = wte.data.slice()
+      const [, width] = wte.shape as [number, number]
+      const norm = { shape: [width], data: new Float32Array(width).fill(0) }
+      const bias = { shape: [width], data: new Float32Array(width).fill(1) }
+      data.fill(1, token * width, (token + 1) * width)
+      for (let id = 0; id < data.length / width; id++) if (id !== token) data.fill(-1, id * width, (id + 1) * width)
+      const repeating = {
+        ...checkpoint,
+        tensors: new Map([
+          ...tensors,
+          ["transformer.wte.weight", { shape: wte.shape, data }],
+          ["transformer.ln_f.weight", norm],
+          ["transformer.ln_f.bias", bias]
+        ])
+      }
+      const [found] = yield* Generation.generate({
+        checkpoint: repeating,
+        prompts: [Int32Array.of(40)],
+        maximumNewTokens: 10,
+        stopStrings: ["aro"]
+      })
+      assert.deepStrictEqual([found!.text, found!.stopped, found!.tokens.length], ["oll", "stop-string", 2])
+    }))
+
+  it.effect("takes special tokens as stop strings, which have no text", () =>
+    Effect.gen(function*() {
+      const found = yield* recite("abc", 1, { stopStrings: [Tokenizer.endOfText] })
+      assert.deepStrictEqual([found.text, found.stopped], ["bc", "stop-string"])
+    }))
+
+  it.effect("reads characters of several bytes whole, and shows where the last one was cut off", () =>
+    Effect.gen(function*() {
+      const text = "aé…😁z"
+      assert.strictEqual((yield* recite(text, 1)).text, "é…😁z")
+      const stopped = yield* recite(text, 1, { stopStrings: ["😁"] })
+      assert.deepStrictEqual([stopped.text, stopped.stopped], ["é…", "stop-string"])
+      const cut = yield* recite(text, 1, { maximumNewTokens: utf8("é…😁").length - 1 })
+      assert.deepStrictEqual([cut.text, cut.stopped], ["é…\ufffd", "maximum-new-tokens"])
+      // A prompt may end in the middle of a character.
+      assert.strictEqual((yield* recite(text, 3)).text.replace(/^\ufffd/, ""), "…😁z")
+    }))
+
+  it.effect("ends where the positions do, and cuts long prompts only where that is asked for", () =>
+    Effect.gen(function*() {
+      const checkpoint = yield* bytes({ eos_token_id: null, n_positions: 16 })
+      const prompt = Int32Array.from({ length: 14 }, (_, i) => 60 + i)
+      const run = (prompt: Int32Array, options: Partial<Generation.Options> = {}) =>
+        Effect.map(Generation.generate({ checkpoint, prompts: [prompt], maximumNewTokens: 4, ...options }), ([it]) => it!)
+      const short = yield* run(prompt)
+      assert.deepStrictEqual([short.tokens.length, short.stopped], [2, "positions"])
+      const long = Int32Array.from({ length: 40 }, (_, i) => 60 + i)
+      const error = yield* Effect.flip(run(long))
+      assert.strictEqual(error._tag, "PromptTooLong")
+      assert.match(error.message, /Prompt 0 has 40 tokens, and the model has positions for 16/)
+      const cut = yield* run(long, { longPrompts: "cut-start" })
+      assert.deepStrictEqual(cut, yield* run(long.slice(-12)))
+      assert.strictEqual(cut.stopped, "maximum-new-tokens")
+      const half = yield* run(long, { longPrompts: "cut-start", maximumNewTokens: 100 })
+      assert.deepStrictEqual([half.tokens.length, half.stopped], [8, "positions"])
+    }))
+})
+
+wasm("texts that are drawn", (it) => {
+  const sampling: Sampling.Settings = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0, repetitionPenalty: 1.1 }
+  const prompts = Array.from({ length: 9 }, (_, i) => Int32Array.from({ length: 1 + i % 4 }, (_, k) => 40 + 7 * i + k))
+  const names = prompts.map((_, i) => `text ${i}`)
+
+  it.effect("are the same whatever else is drawn, in whatever order and batches", () =>
+    cleanly(Effect.gen(function*() {
+      const checkpoint = yield* bytes()
+      const options = { checkpoint, prompts, names, sampling, seed: 3, maximumNewTokens: 20 }
+      const all = yield* Generation.generate(options)
+      assert.isAbove(new Set(all.map(({ text }) => text)).size, 7)
+      for (const batchSize of [1, 4]) assert.deepStrictEqual(yield* Generation.generate({ ...options, batchSize }), all)
+      const order = [7, 2, 5]
+      const some = yield* Generation.generate({
+        ...options,
+        prompts: order.map((i) => prompts[i]!),
+        names: order.map((i) => names[i]!)
+      })
+      assert.deepStrictEqual(some, order.map((i) => all[i]!))
+      assert.notDeepEqual(yield* Generation.generate({ ...options, seed: 4 }), all)
+    })))
+
+  it.effect("begin with each token as often as the softmax of the logits says", () =>
+    Effect.gen(function*() {
+      const checkpoint = yield* bytes({ initializer_range: 0.02 })
+      const { tf } = yield* Backend
+      const prompt = Int32Array.of(72, 105)
+      const draws = 2000
+      const found = yield* Generation.generate({
+        checkpoint,
+        prompts: Array.from({ length: draws }, () => prompt),
+        sampling: { ...Sampling.greedy, temperature: 0.25, topK: 12 },
+        maximumNewTokens: 1
+      })
+      const model = yield* Checkpoint.modelOf(checkpoint)
+      const [logits] = yield* Reference.read(tf, () => {
+        const weights = Weights.make(tf, model, Reference.upload(tf, checkpoint.tensors))
+        const batch = { batch: 1, time: 2, inputIds: prompt, lengths: Int32Array.of(2) }
+        return [model.logits(tf, weights, model.hidden(tf, weights, batch))]
+      })
+      const last = logits!.slice(257)
+      const kept = Array.from(last.keys()).toSorted((a, b) => last[b]! - last[a]!).slice(0, 12)
+      const weights = kept.map((token) => Math.exp(last[token]! / 0.25))
+      const total = weights.reduce((sum, weight) => sum + weight, 0)
+      let statistic = 0
+      for (const [index, token] of kept.entries()) {
+        const expected = draws * weights[index]! / total
+        statistic += (found.filter(({ tokens }) => tokens[0] === token).length - expected) ** 2 / expected
+      }
+      assert.isTrue(found.every(({ tokens }) => kept.includes(tokens[0]!)))
+      // Beyond 45 with eleven degrees of freedom: once in 200,000 seeds.
+      assert.isAtMost(statistic, 45)
+    }))
+})
+
+/** The backend with what its products are of written down: the rows of each product with the head. */
+const watched = Effect.fnUntraced(function*(rows: Array<number>) {
+  const backend = yield* Backend
+  const tf: Tf = new Proxy(backend.tf, {
+    get: (target, key) => {
+      const value = Reflect.get(target, key)
+      if (key !== "matMul") return value
+      return (...given: Parameters<Tf["matMul"]>) => {
+        const [a, b] = given as unknown as [{ shape: Array<number> }, { shape: Array<number> }]
+        if (b.shape[0] === 257) rows.push(a.shape[0]!)
+        return target.matMul(...given)
+      }
+    }
+  })
+  return { ...backend, tf }
+})
+
+const heapOf = (tf: Tf) => (tf.backend() as unknown as Heap.WasmBackend).wasm
+
+wasm("what generation costs", (it) => {
+  it.effect("nothing for texts that have ended", () =>
+    Effect.gen(function*() {
+      const checkpoint = yield* bytes()
+      const rows: Array<number> = []
+      const prompts = Array.from({ length: 8 }, (_, i) => Int32Array.of(40 + i))
+      const found = yield* Generation.generate({
+        checkpoint,
+        prompts,
+        sampling: { ...Sampling.greedy, temperature: 1 },
+        // An end that comes soon, though not for all at once.
+        stopTokens: Array.from({ length: 64 }, (_, id) => 4 * id),
+        maximumNewTokens: 30
+      }).pipe(Effect.provideServiceEffect(Backend, watched(rows)))
+      const lengths = found.map(({ tokens }) => tokens.length)
+      assert.isAbove(new Set(lengths).size, 2)
+      assert.deepStrictEqual(
+        rows,
+        Array.from({ length: Math.max(...lengths) }, (_, step) => lengths.filter((length) => length > step).length)
+      )
+    }))
+
+  it.effect.each(["gpt2", "llama"] as const)("no more memory than was expected, with %s", (family) =>
+    Effect.gen(function*() {
+      const { tf } = yield* Backend
+      const shape = { vocabularySize: 257, positions: 400, width: 64, layers: 3, heads: 4 }
+      const config = family === "gpt2" ? Gpt2.config(shape) : Llama.config({ ...shape, keyValueHeads: 2 })
+      const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+      const stopTokens: ReadonlyArray<number> = []
+      for (const [batch, prompt, maximumNewTokens] of [[4, 300, 20], [16, 8, 120], [16, 60, 60], [1, 20, 300]] as const) {
+        const options = {
+          checkpoint,
+          prompts: Array.from({ length: batch }, (_, i) => Int32Array.from({ length: prompt - i % 3 }, (_, k) => k % 256)),
+          maximumNewTokens,
+          stopTokens
+        }
+        const expected = yield* Generation.bytesOf(options)
+        const meter = Heap.meter(heapOf(tf))
+        yield* Generation.generate(options).pipe(Effect.ensuring(Effect.sync(() => meter.stop())))
+        const share = meter.peak() / expected
+        assert.isAtMost(share, 1, `${batch} of ${prompt}`)
+        assert.isAtLeast(share, 0.3, `${batch} of ${prompt}`)
+      }
+    }))
+
+  it.effect("as little memory as the backend has, in smaller batches, and fails before it starts where that is not enough", () =>
+    cleanly(Effect.gen(function*() {
+      const checkpoint = yield* bytes()
+      const options = { checkpoint, prompts: Array.from({ length: 12 }, (_, i) => Int32Array.of(40 + i)), maximumNewTokens: 40 }
+      const all = yield* Generation.generate(options)
+      const alone = yield* Generation.bytesOf({ ...options, batchSize: 1 })
+      const limited = (memoryLimit: number, rows: Array<number> = []) =>
+        Effect.provideServiceEffect(
+          Generation.generate(options),
+          Backend,
+          Effect.map(watched(rows), (backend) => ({ ...backend, memoryLimit }))
+        )
+      const rows: Array<number> = []
+      assert.deepStrictEqual(yield* limited(alone * 1.5, rows), all)
+      assert.isBelow(Math.max(...rows), 12)
+      const error = yield* Effect.flip(limited(alone * 0.9))
+      assert.strictEqual(error._tag, "DoesNotFit")
+      assert.match(error.message, /^Prediction .* the backend "wasm" holds/)
+      const small = Effect.provideService(Generation.generate(options), Memory.MachineMemory, 1e6)
+      assert.strictEqual((yield* Effect.flip(small))._tag, "DoesNotFit")
+    })))
+
+  it.effect("nothing any more once it is interrupted", () =>
+    cleanly(Effect.gen(function*() {
+      const checkpoint = yield* bytes({ n_positions: 4000, eos_token_id: null })
+      const rows: Array<number> = []
+      const fiber = yield* Effect.forkChild(
+        Generation.generate({
+          checkpoint,
+          prompts: [Int32Array.of(1), Int32Array.of(2, 3)],
+          maximumNewTokens: 3900
+        }).pipe(Effect.provideServiceEffect(Backend, watched(rows)))
+      )
+      while (rows.length < 5) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* Fiber.interrupt(fiber)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(fiber)))
+      assert.isBelow(rows.length, 1000)
+    })))
+})
+
+wasm("generation refuses", (it) => {
+  const reason = Effect.fnUntraced(function*(options: Partial<Generation.Options>) {
+    const checkpoint = yield* bytes()
+    return (yield* Effect.flip(
+      Generation.generate({ checkpoint, prompts: [Int32Array.of(1)], maximumNewTokens: 4, ...options })
+    )).message
+  })
+
+  it.effect("what it cannot go on from", () =>
+    Effect.gen(function*() {
+      assert.match(yield* reason({ prompts: [Int32Array.of(1), new Int32Array(0)] }), /Example 1: it has no token/)
+      assert.match(yield* reason({ prompts: [Int32Array.of(257)] }), /Token 257/)
+      assert.match(yield* reason({ maximumNewTokens: 0 }), /at least one token/)
+      const { checkpoint } = yield* Reference.load("gpt2-classification")
+      assert.match(yield* reason({ checkpoint }), /cannot continue/)
+      assert.deepStrictEqual(
+        yield* Generation.generate({ checkpoint: yield* bytes(), prompts: [], maximumNewTokens: 4 }),
+        []
+      )
+    }))
+
+  it.effect("a model whose training has diverged", () =>
+    cleanly(Effect.gen(function*() {
+      const checkpoint = yield* bytes()
+      const gain = checkpoint.tensors.get("transformer.ln_f.weight")!
+      const data = gain.data.map(() => NaN)
+      const tensors = new Map([...checkpoint.tensors, ["transformer.ln_f.weight", { ...gain, data }]])
+      assert.match(yield* reason({ checkpoint: { ...checkpoint, tensors } }), /After 0 tokens of example 0 .* diverged/)
+    })))
+})
+
+describe("generation with an adapter", () => {
+  wasm("on wasm", (it) => {
+    it.effect("writes what the merged model writes", () =>
+      cleanly(Effect.gen(function*() {
+        const found = Reference.files("gpt2")
+        const adapter = Reference.files("gpt2/lora")
+        for (const name of ["adapter_config.json", "adapter_model.safetensors"]) found.set(name, adapter.get(name)!)
+        const checkpoint = yield* Checkpoint.fromFiles(found)
+        const { adapter: _, ...base } = checkpoint
+        const options = { prompts: [Int32Array.of(259, 245, 259, 226)], maximumNewTokens: 24 }
+        const adapted = yield* Generation.generate({ ...options, checkpoint })
+        assert.deepStrictEqual(
+          adapted,
+          yield* Generation.generate({ ...options, checkpoint: yield* Checkpoint.merged(checkpoint) })
+        )
+        assert.notDeepEqual(adapted, yield* Generation.generate({ ...options, checkpoint: base }))
+      })))
+  })
+})
