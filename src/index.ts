@@ -41,14 +41,40 @@ export * as Query from "./results/Query.ts"
 export * as Tables from "./results/Tables.ts"
 
 // Data
+export * as Conversation from "./dataset/Conversation.ts"
 export { BadRow, DataError } from "./dataset/DataError.ts"
 export { LabeledText } from "./dataset/LabeledText.ts"
+export { LoadConversations } from "./dataset/LoadConversations.ts"
 export { LoadExamples, Rejected } from "./dataset/LoadExamples.ts"
-export { OpenTest } from "./dataset/OpenTest.ts"
+export { LoadScores } from "./dataset/LoadScores.ts"
+export { LoadTags } from "./dataset/LoadTags.ts"
+export { OpenTest, OpenTestConversations, OpenTestScores, OpenTestTags } from "./dataset/OpenTest.ts"
 export * as Read from "./dataset/Read.ts"
+export { ScoredText } from "./dataset/ScoredText.ts"
 export * as Split from "./dataset/Split.ts"
+export { SplitConversations } from "./dataset/SplitConversations.ts"
 export { SplitExamples } from "./dataset/SplitExamples.ts"
-export { SealedTestSplit, TestSplit, TrainSplit, ValidationSplit } from "./dataset/Splits.ts"
+export {
+  SealedTestConversations,
+  SealedTestScores,
+  SealedTestSplit,
+  SealedTestTags,
+  TestConversations,
+  TestScores,
+  TestSplit,
+  TestTags,
+  TrainConversations,
+  TrainScores,
+  TrainSplit,
+  TrainTags,
+  ValidationConversations,
+  ValidationScores,
+  ValidationSplit,
+  ValidationTags
+} from "./dataset/Splits.ts"
+export { SplitScores } from "./dataset/SplitScores.ts"
+export { SplitTags } from "./dataset/SplitTags.ts"
+export { TaggedWords } from "./dataset/TaggedWords.ts"
 
 // Models, fine-tuning, evaluation
 export * as Bootstrap from "./evaluate/Bootstrap.ts"

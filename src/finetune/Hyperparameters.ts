@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { Targets } from "../model/AdapterTargets.ts"
 import * as Lora from "../model/Lora.ts"
 import * as Supervision from "../model/Supervision.ts"
-import { document, searched } from "../pipeline/Hyperparameter.ts"
+import { document, searched, searchedOfAdapter } from "../pipeline/Hyperparameter.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Optimizer from "./Optimizer.ts"
 import * as Schedule from "./Schedule.ts"
@@ -33,7 +33,7 @@ export const knobs = {
     description: "The peak of the schedule. The one that matters most.",
     source: `${withoutRegret} (ten times higher for LoRA); Devlin et al. 2019, A.3 (classifiers); Axolotl's FAQ`,
     search: ({ adapter }) =>
-      adapter === "lora"
+      adapter !== "none"
         ? { scale: "log", min: 1e-5, max: 1e-3, default: 3e-4 }
         : { scale: "log", min: 5e-6, max: 2e-4, default: 2e-5 }
   }),
@@ -116,7 +116,7 @@ export const knobs = {
     description: "Rows of a step: texts, or packed rows of texts.",
     source: `${trainer}, per_device_train_batch_size; ${withoutRegret} (below 32 for LoRA)`,
     search: ({ adapter }) =>
-      adapter === "lora" ? { values: [8, 16, 32], default: 16 } : { values: [8, 16, 32, 64], default: 16 }
+      adapter !== "none" ? { values: [8, 16, 32], default: 16 } : { values: [8, 16, 32, 64], default: 16 }
   }),
   microBatchSize: document(withDefault(Schema.NullOr(Count), null), {
     description:
@@ -152,25 +152,25 @@ export const knobs = {
     description: "Each layer learns at this share of the rate of the layer above it; the head at the full rate.",
     source: "Howard and Ruder 2018 (discriminative fine-tuning); Clark et al. 2020, table 5"
   }),
-  adapter: document(withDefault(Schema.Literals(["none", "lora", "dora"]), "none"), {
+  adapter: searchedOfAdapter(withDefault(Schema.Literals(["none", "lora", "dora"]), "none"), {
     description: "Train small matrices beside the weights instead of the weights.",
-    source: "Hu et al. 2021, LoRA; Liu et al. 2024, DoRA"
+    source: "Hu et al. 2021, LoRA; Liu et al. 2024, DoRA",
+    rangeOf: (adapter) => ({ values: [adapter], default: adapter })
   }),
-  loraRank: searched(withDefault(Count, 8), {
+  loraRank: searchedOfAdapter(withDefault(Count, 8), {
     description: "The inner width of an adapter.",
     source: `${peft}, r; ${withoutRegret}`,
-    search: ({ adapter }) =>
-      adapter === "lora" ? { values: [8, 16, 32, 64, 128], default: 16 } : { values: [8], default: 8 }
+    rangeOf: () => ({ values: [8, 16, 32, 64, 128], default: 16 })
   }),
-  loraAlpha: searched(withDefault(Positive, 8), {
+  loraAlpha: searchedOfAdapter(withDefault(Positive, 8), {
     description: "What an adapter adds is multiplied by this over its rank.",
     source: `${peft}, lora_alpha; ${withoutRegret} (32 at every rank)`,
-    search: ({ adapter }) => adapter === "lora" ? { values: [32], default: 32 } : { values: [8], default: 8 }
+    rangeOf: () => ({ values: [32], default: 32 })
   }),
-  loraDropout: searched(withDefault(BelowOne, 0), {
+  loraDropout: searchedOfAdapter(withDefault(BelowOne, 0), {
     description: "The probability of dropping what enters an adapter.",
     source: `${peft}, lora_dropout`,
-    search: ({ adapter }) => adapter === "lora" ? { values: [0, 0.05], default: 0 } : { values: [0], default: 0 }
+    rangeOf: () => ({ values: [0, 0.05], default: 0 })
   }),
   loraTargets: document(
     withDefault(Targets, "all-linear"),
@@ -224,7 +224,7 @@ export const languageModelKnobs = {
     description: "The peak of the schedule. The one that matters most.",
     source: `${withoutRegret} (ten times higher for LoRA); TRL, SFTConfig (2e-5)`,
     search: ({ adapter }) =>
-      adapter === "lora"
+      adapter !== "none"
         ? { scale: "log", min: 1e-5, max: 1e-3, default: 3e-4 }
         : { scale: "log", min: 1e-6, max: 1e-4, default: 2e-5 }
   }),

@@ -82,12 +82,18 @@ export const make = <const D extends Readonly<Record<string, Dimension<unknown>>
   }
 }
 
-/** The names of the parameters of a stage that say where to look for them. */
-type SearchedIn<Fields> = keyof { [K in keyof Fields as Fields[K] extends Hyperparameter.Searched ? K : never]: K }
+/** The names of the parameters of a stage that say where to look for them, for what is tuned. */
+type SearchedIn<Fields, Setup> = keyof {
+  [
+    K in keyof Fields as Fields[K] extends
+      Hyperparameter.Searched<Setup extends { readonly adapter: "lora" | "dora" } ? "always" | "adapter" : "always"> ? K
+      : never
+  ]: K
+}
 
 /** The hyperparameters of a space that a stage proposes, with changes. */
-type Proposed<Fields, Changes> = {
-  readonly [K in SearchedIn<Fields> | keyof Changes]: K extends keyof Changes
+type Proposed<Fields, Setup, Changes> = {
+  readonly [K in SearchedIn<Fields, Setup> | keyof Changes]: K extends keyof Changes
     ? Changes[K] extends Dimension<infer A> ? A : never
     : K extends keyof Fields ? Fields[K] extends Schema.Top ? Fields[K]["Type"] : never
     : never
@@ -109,16 +115,17 @@ const dimensionOf = (range: Hyperparameter.Range<unknown>): Dimension<unknown> =
  */
 export const from = <
   Fields extends Schema.Struct.Fields,
+  const Setup extends Partial<Hyperparameter.Setup> = {},
   const Changes extends Readonly<Record<string, Dimension<unknown>>> = {}
 >(
   stage: { readonly params: Schema.Struct<Fields> },
-  setup: Partial<Hyperparameter.Setup> = {},
+  setup: Setup = {} as Setup,
   changes: Changes = {} as Changes
-): Space<Proposed<Fields, Changes>> => {
+): Space<Proposed<Fields, Setup, Changes>> => {
   const full: Hyperparameter.Setup = { adapter: "none", ...setup }
   const proposed = Object.entries(stage.params.fields).flatMap(([name, schema]) => {
-    const search = Hyperparameter.aboutOf(schema as Schema.Top)?.search
-    return search === undefined ? [] : [[name, dimensionOf(search(full))] as const]
+    const range = Hyperparameter.aboutOf(schema as Schema.Top)?.search?.(full)
+    return range === undefined ? [] : [[name, dimensionOf(range)] as const]
   })
   return make({ ...Object.fromEntries(proposed), ...changes }) as never
 }

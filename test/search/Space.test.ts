@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
-import { searched } from "../../src/pipeline/Hyperparameter.ts"
+import { searched, searchedOfAdapter } from "../../src/pipeline/Hyperparameter.ts"
 import * as Stage from "../../src/pipeline/Stage.ts"
 import type { Dimension } from "../../src/search/Dimension.ts"
 import * as Space from "../../src/search/Space.ts"
@@ -240,10 +240,10 @@ const Train = Stage.make("train", {
           ? { scale: "log", min: 1e-4, max: 1e-2, default: 1e-3 }
           : { scale: "log", min: 1e-6, max: 1e-4, default: 1e-5 }
     }),
-    rank: searched(Stage.withDefault(Schema.Int, 8), {
+    rank: searchedOfAdapter(Stage.withDefault(Schema.Int, 8), {
       description: "How wide.",
       source: "us",
-      search: ({ adapter }) => adapter === "lora" ? { values: [4, 8], default: 8 } : { values: [8], default: 8 }
+      rangeOf: () => ({ values: [4, 8], default: 8 })
     }),
     seed: Stage.withDefault(Schema.Int, 0)
   },
@@ -259,10 +259,11 @@ describe("the space that a stage proposes", () => {
     assert.deepStrictEqual(space.names, ["rate", "rank"])
     assert.deepStrictEqual(Space.defaults(space), { rate: 1e-3, rank: 8 })
     assert.deepStrictEqual(space.coordinates, ["rate", "rank"])
-    // What has no effect stays at its value.
+    // What has no effect is no part of it.
     const full = Space.from(Train)
-    assert.deepStrictEqual([full.names, full.coordinates], [["rate", "rank"], ["rate"]])
-    assert.deepStrictEqual(Space.defaults(full), { rate: 1e-5, rank: 8 })
+    const fully: Equals<Space.Type<typeof full>, { readonly rate: number }> = true
+    void fully
+    assert.deepStrictEqual(Space.defaults(full), { rate: 1e-5 })
     // A point of it is what the stage takes.
     Train({}, space.fromUnit([0.3, 0.9]))
   })
