@@ -80,6 +80,7 @@ export { TaggedWords } from "./dataset/TaggedWords.ts"
 export * as Bootstrap from "./evaluate/Bootstrap.ts"
 export * as Classification from "./evaluate/Classification.ts"
 export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
+export { EvaluateGenerations, GenerationEvaluation, GenerationPrediction } from "./evaluate/EvaluateGenerations.ts"
 export { FineTune, FineTuneConversations, FineTuneScores, FineTuneTags } from "./finetune/FineTune.ts"
 export { Pretrain, Text } from "./finetune/Pretrain.ts"
 export {

@@ -7,12 +7,12 @@ import * as LabeledText from "../dataset/LabeledText.ts"
 import { TestSplit, ValidationSplit } from "../dataset/Splits.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
-import * as Memory from "../model/Memory.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Tokenizer from "../model/Tokenizer.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
 import * as Classification from "./Classification.ts"
+import * as EvaluationStage from "./EvaluationStage.ts"
 import * as Predict from "./Predict.ts"
 
 /** What the model said of one example. */
@@ -49,7 +49,14 @@ export class Evaluation extends Schema.Class<Evaluation>("attune/Evaluation")({
   /** Mean cross-entropy, in nats. */
   loss: Schema.Number,
   accuracy: Schema.Number,
+  /** The mean recall of the classes that have an example. */
+  balancedAccuracy: Schema.Number,
+  /** The macro scores are means over the classes that occur. */
+  precisionMacro: Schema.Number,
+  recallMacro: Schema.Number,
   f1Macro: Schema.Number,
+  /** The mean over the classes, each counting as often as it is a label. */
+  f1Weighted: Schema.Number,
   /** Matthews's correlation coefficient. */
   matthews: Schema.Number,
   labels: Schema.Array(Schema.String),
@@ -59,33 +66,22 @@ export class Evaluation extends Schema.Class<Evaluation>("attune/Evaluation")({
   predictions: Artifact.table(Prediction)
 }) {}
 
-export const EvaluateError = Schema.Union([
-  Memory.DoesNotFit,
-  Memory.OutOfMemory,
-  InvalidExample,
-  PretrainedModel.ModelError
-])
-
 /** Classifies every example of a split and scores the answers. Long texts are cut as in fine-tuning. */
 export const Evaluate = Stage.make("evaluate", {
   inputs: {
     model: PretrainedModel.PretrainedModel,
     split: Schema.Union([ValidationSplit, TestSplit])
   },
-  params: {},
+  params: { maximumLength: EvaluationStage.maximumLength },
   output: Evaluation,
-  error: EvaluateError,
-  resources: { tensors: true },
-  // A process that was killed says nothing about the trial.
-  retry: { times: 1, while: (error) => error._tag === "WorkerDied" },
-  run: Effect.fn("Evaluate")(function*({ model, split }) {
-    const checkpoint = yield* PretrainedModel.load(model.files)
+  error: EvaluationStage.EvaluationError,
+  ...EvaluationStage.stage,
+  run: Effect.fn("Evaluate")(function*({ model, split }, params) {
+    const { checkpoint, longest, tokenizer, vocabularySize } = yield* EvaluationStage.load(model, params)
     const labels = Checkpoint.labelsOf(checkpoint.config)
     const rows = yield* Artifact.readTable(LabeledText.LabeledText, split.examples)
-    const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
-    const tokenizer = yield* Checkpoint.tokenizerOf(checkpoint)
     const texts = rows.map((row) => row.text)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength })
+    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const unknown = rows.findIndex((row) => !indexOf.has(row.label))
     if (unknown >= 0) {
@@ -121,7 +117,11 @@ export const Evaluate = Stage.make("evaluate", {
       examples: rows.length,
       loss: answers.meanLoss,
       accuracy: scores.accuracy,
+      balancedAccuracy: scores.balancedAccuracy,
+      precisionMacro: scores.precisionMacro,
+      recallMacro: scores.recallMacro,
       f1Macro: scores.f1Macro,
+      f1Weighted: scores.f1Weighted,
       matthews: scores.matthews,
       labels,
       confusion: labels.map((_, i) =>

@@ -120,7 +120,8 @@ const refusal = (config: Config): InvalidAdapter | undefined => {
     )
   }
   const option = Object.keys(config).find((name) =>
-    (unsupported.includes(name) || ((/^use_|_config$/).test(name) && !ofNoMatter.includes(name))) && !isOff(config[name])
+    (unsupported.includes(name) || ((/^use_|_config$/).test(name) && !ofNoMatter.includes(name))) &&
+    !isOff(config[name])
   )
   return option === undefined
     ? undefined
@@ -233,7 +234,11 @@ export const read: (
       const tensor = found.get(name)
       if (tensor === undefined) missing.push(name)
       else if (!(tensor.data instanceof Float32Array) || tensor.shape.join() !== shape.join()) {
-        different.push({ name, expected: describeTensor("F32", shape), found: describeTensor(tensor.dtype, tensor.shape) })
+        different.push({
+          name,
+          expected: describeTensor("F32", shape),
+          found: describeTensor(tensor.dtype, tensor.shape)
+        })
       } else selected.set(name, { shape: tensor.shape, data: tensor.data })
     }
     const known = new Set(expected.map(({ name }) => name))
@@ -253,7 +258,9 @@ export const read: (
 
 /** Modules that PEFT trains in full: those asked for, and the outermost of a classifier's head. */
 const modulesToSave = (model: Model, { adapted, saved, settings }: Lora.Placement): ReadonlyArray<string> | null => {
-  const heads = Array.from(saved.values()).filter(({ head }) => head).map(({ name }) => name.slice(0, name.indexOf(".")))
+  const heads = Array.from(saved.values()).filter(({ head }) => head).map(({ name }) =>
+    name.slice(0, name.indexOf("."))
+  )
   const outermost = model.head === "causal-language-modeling" || adapted.size === 0 ? [] : heads
   const all = [...new Set([...settings.modulesToSave, ...outermost])]
   return all.length === 0 ? null : all

@@ -116,10 +116,15 @@ export interface Choice {
 /** The index of the layer that a module is in: its first component that is a number. */
 const layerIndices = Effect.fnUntraced(function*(modules: ReadonlyArray<string>, patterns: ReadonlyArray<string>) {
   const indices = new Map<string, number>()
-  const lists = patterns.length === 0 ? [String.raw`.*?\.[^.]*`] : patterns.map((pattern) => `(?:.*?\\.)?(?:${pattern})`)
+  const lists = patterns.length === 0
+    ? [String.raw`.*?\.[^.]*`]
+    : patterns.map((pattern) => `(?:.*?\\.)?(?:${pattern})`)
   for (const pattern of lists) {
     const left = modules.filter((module) => !indices.has(module))
-    const found = yield* matched("layers_pattern", `${pattern}\\.(?<index>\\d+)\\.`, left, { whole: false, group: "index" })
+    const found = yield* matched("layers_pattern", `${pattern}\\.(?<index>\\d+)\\.`, left, {
+      whole: false,
+      group: "index"
+    })
     for (const [module, index] of found) indices.set(module, Number(index))
   }
   return indices

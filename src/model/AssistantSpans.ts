@@ -55,8 +55,8 @@ const byTags = (
 ): Found =>
   Result.gen(function*() {
     const { spans, text } = yield* template.renderMarked(messages)
-    if (which === "all") return { text, spans }
     const turn = asked[0]!
+    if (which === "all" || turn === 0) return { text, spans }
     const asking = yield* template.render(messages.slice(0, turn), { generationPrompt: true })
     // Some templates begin an answer otherwise than they ask for one.
     const before = text.startsWith(asking) ? asking : yield* template.render(messages.slice(0, turn))
@@ -80,7 +80,7 @@ const byPrefixes = (
       ))
     }
     const text = yield* template.render(messages)
-    const ends = yield* endsOf(template, messages, text, asked, endings)
+    const ends = endsOf(template, messages, text, asked, endings)
     const spans: Array<Span> = []
     for (const [index, turn] of asked.entries()) {
       const asking = template.render(messages.slice(0, turn), { generationPrompt: true })
@@ -91,8 +91,8 @@ const byPrefixes = (
       const before = yield* asking
       if (!text.startsWith(before)) return yield* Result.fail(unstable(turn, difference(before, text)))
       const end = ends[index] ?? (yield* endByPrefix(template, messages, text, turn, endings))
-      if (end <= before.length) {
-        return yield* Result.fail(unstable(turn, "nothing of the answer is in the text of the chat"))
+      if (end <= before.length || before.length < (spans.at(-1)?.end ?? 0)) {
+        return yield* Result.fail(unstable(turn, "it has no place of its own in the text of the chat"))
       }
       spans.push({ start: before.length, end })
     }
@@ -108,9 +108,9 @@ const difference = (asked: string, text: string): string => {
 }
 
 /**
- * The end of each answer, found by a mark at the end of its content; `undefined` where the mark does not come through. What
- * follows the content up to the first token that may end a turn is part of the answer, as far as the template writes it
- * after every answer.
+ * The end of each answer, found by a mark at the end of its content; `undefined` where the mark does not come through.
+ * What the template writes after an answer belongs to it, through the last token that may end a turn, as far as it writes
+ * the same after an answer with which a chat ends. So a model learns to stop.
  */
 const endsOf = (
   template: ChatTemplate,
@@ -118,48 +118,45 @@ const endsOf = (
   text: string,
   asked: ReadonlyArray<number>,
   endings: ReadonlyArray<string>
-): Result.Result<ReadonlyArray<number | undefined>, TemplateRaised | UnsupportedTemplate> =>
-  Result.gen(function*() {
-    const [mark] = Marks.free(messages)
-    const none = asked.map(() => undefined)
-    if (mark === undefined) return none
-    const wanted = new Set(asked)
-    // A template may take white space off the end of an answer, and must then not be kept from it by the mark.
-    const forms = [(content: string) => content, (content: string) => content.trimEnd()]
-    for (const form of forms) {
-      const parts = (yield* template.render(messages.map(({ content, role }, index) => ({
-        role,
-        content: wanted.has(index) ? `${form(content)}${mark}` : content
-      })))).split(mark)
-      if (parts.length !== asked.length + 1 || parts.join("") !== text) continue
-      const ends: Array<number> = []
-      let at = 0
-      const final = asked.at(-1)!
-      // What the template writes after an answer with which the chat ends.
-      const rest = final === messages.length - 1 ? parts.at(-1)! : (yield* template.render(
-        messages.slice(0, final + 1).map(({ content, role }, index) => ({
-          role,
-          content: index === final ? `${form(content)}${mark}` : content
-        }))
-      )).split(mark).at(-1)!
-      const last = turnEnd(rest, endings)
-      for (const part of parts.slice(0, -1)) {
-        at += part.length
-        ends.push(at)
-      }
-      return ends.map((end) => text.startsWith(last, end) ? end + last.length : undefined)
-    }
-    return none
-  })
-
-/** What ends a turn, at the beginning of the text that follows an answer. */
-const turnEnd = (rest: string, endings: ReadonlyArray<string>): string => {
-  let found: string | undefined
-  for (const ending of endings) {
-    const at = rest.indexOf(ending)
-    if (at >= 0 && (found === undefined || at + ending.length < found.length)) found = rest.slice(0, at + ending.length)
+): ReadonlyArray<number | undefined> => {
+  const [mark] = Marks.free(messages)
+  const none = asked.map(() => undefined)
+  if (mark === undefined) return none
+  const final = asked.at(-1)!
+  const partsOf = (chat: ReadonlyArray<Message>, turns: ReadonlyArray<number>, form: (content: string) => string) => {
+    const wanted = new Set(turns)
+    const marked = template.render(chat.map(({ content, role }, index) => ({
+      role,
+      content: wanted.has(index) ? `${form(content)}${mark}` : content
+    })))
+    return Result.isSuccess(marked) ? marked.success.split(mark) : []
   }
-  return found ?? rest
+  // A template may take white space off the end of an answer, and must then not be kept from it by the mark.
+  for (const form of [(content: string) => content, (content: string) => content.trimEnd()]) {
+    const parts = partsOf(messages, asked, form)
+    if (parts.length !== asked.length + 1 || parts.join("") !== text) continue
+    const closed = final === messages.length - 1 ? parts : partsOf(messages.slice(0, final + 1), [final], form)
+    const rest = closed.at(-1)
+    if (rest === undefined) return none
+    const closings = closingsOf(rest, endings)
+    let at = 0
+    return parts.slice(0, -1).map((part) => {
+      at += part.length
+      const closing = closings.find((closing) => text.startsWith(closing, at))
+      return closing === undefined ? undefined : at + closing.length
+    })
+  }
+  return none
+}
+
+/** What may close an answer that `rest` follows: its beginnings that end in one of the tokens, the longest first. */
+const closingsOf = (rest: string, endings: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const closings = endings.flatMap((ending) => {
+    const ends: Array<number> = []
+    for (let at = rest.indexOf(ending); at >= 0; at = rest.indexOf(ending, at + 1)) ends.push(at + ending.length)
+    return ends
+  })
+  return closings.length === 0 ? [rest] : closings.toSorted((a, b) => b - a).map((end) => rest.slice(0, end))
 }
 
 /** The end of an answer as the end of the chat up to it, less the white space behind the last token that may end a turn. */

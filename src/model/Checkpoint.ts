@@ -221,7 +221,11 @@ export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> =
       if (canonical === undefined) unused.push(name)
       else found.set(canonical, tensor)
     }
-    for (const name of adapter === undefined ? [] : Adapter.savedNames(adapter, model.parameters.map(({ name }) => name))) {
+    for (
+      const name of adapter === undefined
+        ? []
+        : Adapter.savedNames(adapter, model.parameters.map(({ name }) => name))
+    ) {
       found.set(name, { dtype: "F32", ...adapter!.tensors.get(Lora.names.saved(name))! })
     }
     const tensors = yield* select(model.parameters, found)

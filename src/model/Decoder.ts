@@ -198,21 +198,24 @@ const hidden = (
     embedding(tf, weights.get(embeddingName) as Tensor2D, batch.inputIds, settings.paddingId)
   )
   // What a part leaves behind goes at once: prediction holds one part of one layer, training what its gradients need.
-  const through = (part: (x: Tensor) => Tensor): void => {
-    const before = x
-    x = tf.tidy(() => part(before))
-    before.dispose()
+  const whole = (layer: number, x: Tensor, constants: Constants, dispose: boolean): Tensor => {
+    const attended = tf.tidy(() => attend(layer, x, constants))
+    if (dispose) x.dispose()
+    const result = tf.tidy(() => feedForward(layer, attended))
+    attended.dispose()
+    return result
   }
   for (let layer = 0; layer < settings.layers; layer++) {
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
     const constants: Constants = { ...turns, mask, selected: layer === settings.layers - 1 ? wanted : undefined }
-    if (recompute) {
-      const whole = (x: Tensor, constants: Constants) => feedForward(layer, attend(layer, x, constants))
-      through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), constants, whole))
-    } else {
-      through((x) => attend(layer, x, constants))
-      through((x) => feedForward(layer, x))
+    if (!recompute) {
+      x = whole(layer, x, constants, true)
+      continue
     }
+    const before = x
+    const anew = (x: Tensor, constants: Constants) => whole(layer, x, constants, false)
+    x = Recomputation.recomputed(tf, before, weights.trainedOf(layer + 1), constants, anew)
+    before.dispose()
   }
   return norm("norm", x) as Tensor2D
 }

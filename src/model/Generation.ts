@@ -95,9 +95,11 @@ export class InvalidLogits extends Schema.TaggedError<InvalidLogits>()("InvalidL
   }
 }
 
-export const GenerationError = Schema.Union([PromptTooLong, InvalidLogits])
+/** What only generation can fail with. */
+export const GenerationFailure = Schema.Union([PromptTooLong, InvalidLogits])
+
 export type GenerationError =
-  | typeof GenerationError.Type
+  | typeof GenerationFailure.Type
   | InvalidExample
   | Tokenizer.TokenOutOfRange
   | Tokenizer.InvalidTokenizer
@@ -321,7 +323,7 @@ export const generate: (
       stopTokens: new Set([...StopTokens.of(checkpoint, tokenizer), ...(options.stopTokens ?? [])]),
       stopSpecial: special
     }
-    const generated = new Array<Generated>(prompts.length)
+    const generated = new Map<number, Generated>()
     yield* Uploaded.using(
       model,
       checkpoint,
@@ -335,11 +337,11 @@ export const generate: (
             watch: written.length === 0 ? undefined : StopStrings.watch(tokenizer, prompts[example]!, written)
           }))
           yield* write({ tf, model, weights, tokenizer, rules }, texts, ({ example }, one) => {
-            generated[example] = one
+            generated.set(example, one)
           })
         }
       })
     ).pipe(Memory.catchExhaustion("prediction"))
-    return generated
+    return prompts.map((_, example) => generated.get(example)!)
   }
 )

@@ -74,9 +74,9 @@ export const make = Effect.fnUntraced(function*(
   const { batchSize, held, maximumNewTokens, model, prompts } = options
   const { memoryLimit = Infinity, tf } = yield* Backend
   const perToken = bytesPerToken(tf, model, weights)
-  const fused = Memory.hasFusedBody(tf)
   const bytes = (batch: number, time: number) => {
-    const during = (time: number) => Memory.forwardBytes(model, { batch, time, rows: batch }, fused)
+    // Attention to a cache is composed of operations also where that of a text to itself is a kernel of its own.
+    const during = (time: number) => Memory.forwardBytes(model, { batch, time, rows: batch }, false)
     const keys = Math.min(time + maximumNewTokens, model.maximumLength)
     // One layer is there twice while it grows. A query at a time has as many scores as the root of that many at once.
     const cache = batch * keys * perToken * (1 + 1 / model.layers)

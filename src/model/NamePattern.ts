@@ -12,7 +12,10 @@ const milliseconds = 2000
 
 /** What JavaScript writes differently: named groups, and the ends of the text. */
 const translate = (pattern: string): string =>
-  pattern.replaceAll("(?P<", "(?<").replaceAll(/\(\?P=(\w+)\)/g, "\\k<$1>").replaceAll("\\A", "^").replaceAll("\\Z", "$")
+  pattern.replaceAll("(?P<", "(?<").replaceAll(/\(\?P=(\w+)\)/g, "\\k<$1>").replaceAll("\\A", "^").replaceAll(
+    "\\Z",
+    "$"
+  )
 
 export interface Options {
   /** Whether a name is to be matched to its end: Python's `re.fullmatch` instead of `re.match`. */

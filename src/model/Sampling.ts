@@ -65,7 +65,7 @@ const keepTop = (logits: Float32Array, count: number): void => {
 /** Takes tokens away from the least likely on, as long as what went has no more than 1 - `share` together. */
 const keepNucleus = (logits: Float32Array, share: number): void => {
   // Numbers alone are sorted many times faster than indices by them.
-  const sorted = logits.filter((logit) => logit > -Infinity).sort()
+  const sorted = logits.filter((logit) => logit > -Infinity).toSorted()
   const largest = sorted.at(-1)!
   const weights = Float64Array.from(sorted, (logit) => Math.exp(logit - largest))
   let most = 0
@@ -93,7 +93,7 @@ const keepLikely = (logits: Float32Array, share: number): void => {
 /** Temperature, top-k, top-p and min-p on one row of logits, in place. With a temperature of 0 nothing happens. */
 export const warp = (logits: Float32Array, { minP, temperature, topK, topP }: Settings): void => {
   if (temperature === 0) return
-  if (temperature !== 1) for (let token = 0; token < logits.length; token++) logits[token]! /= temperature
+  if (temperature !== 1) { for (let token = 0; token < logits.length; token++) logits[token]! /= temperature }
   if (topK > 0) keepTop(logits, topK)
   if (topP < 1) keepNucleus(logits, topP)
   if (minP > 0) keepLikely(logits, minP)

@@ -95,6 +95,11 @@ export const make = (tokenizer: Tokenizer): Boundaries => {
     return chunks
   }
 
+  // Some tokenizers put a space before the first word of whatever they are given, which must not be taken for one of the
+  // text.
+  const line = encode("\n")
+  const withSpace = !startsWith([...line, ...encode("a")], encode("\na"))
+
   /** Whether tokens may stand for more than the text before `next`: an unknown token does not say where it ends. */
   const vague = (tokens: Ids, next: string): boolean =>
     unknownId !== undefined && tokens.at(-1) === unknownId && !/^\s/.test(next)
@@ -103,12 +108,13 @@ export const make = (tokenizer: Tokenizer): Boundaries => {
   const continuation = (before: string, given: Ids, text: string): Ids | undefined => {
     const whole = encode(before + text)
     if (startsWith(whole, given) && !vague(given, text)) return whole.slice(given.length)
-    const surface = tokenizer.decode(whole)
-    const fits = (tokens: Ids) => tokenizer.decode([...given, ...tokens]) === surface
+    // A normalizer may have composed characters across the place.
+    const surface = (tokens: Ids) => tokenizer.decode(tokens).normalize("NFC")
+    const expected = surface(whole)
+    const fits = (tokens: Ids) => surface([...given, ...tokens]) === expected
     const alone = encode(text)
     if (fits(alone)) return alone
-    // Some tokenizers put a space before the first word of whatever they are given.
-    const line = encode("\n"), after = encode(`\n${text}`)
+    const after = encode(`\n${text}`)
     const rest = startsWith(after, line) ? after.slice(line.length) : undefined
     return rest !== undefined && fits(rest) ? rest : undefined
   }
@@ -121,7 +127,9 @@ export const make = (tokenizer: Tokenizer): Boundaries => {
     const aligned = (next: number): number | undefined => {
       if (next === lead) return lead === 0 ? 0 : 1
       if (next === text.length) return current.length
-      for (const [from, at] of [[place, index], [0, 0]] as const) {
+      // From the place before, which takes less time, or from the start of the chunk, which all tokenizers allow.
+      const starts = withSpace || place === 0 ? [[0, 0]] as const : [[place, index], [0, 0]] as const
+      for (const [from, at] of starts) {
         const part = encode(text.slice(from, next))
         if (startsWith(current, part, at) && !vague(part, text.slice(next, next + 1))) return at + part.length
       }

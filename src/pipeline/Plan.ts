@@ -14,6 +14,7 @@ import type { Executor } from "./Executor.ts"
 import * as GraphRun from "./GraphRun.ts"
 import * as Invocation from "./Invocation.ts"
 import * as Node from "./Node.ts"
+import { Planning } from "./Planning.ts"
 
 export interface Step {
   readonly node: Node.Any
@@ -51,7 +52,7 @@ export const plan: <A, E, R>(
       onRecord(record)
       return yield* Invocation.answer(stage, record)
     }))
-    const exit = yield* Effect.exit(graph.run(root, ""))
+    const exit = yield* Effect.exit(graph.run(root, "")).pipe(Effect.provideService(Planning, true))
     yield* graph.settled
     if (Exit.isFailure(exit)) {
       const error = GraphRun.failureOf(exit)

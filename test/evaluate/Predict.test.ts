@@ -1,15 +1,19 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
 import * as Predict from "../../src/evaluate/Predict.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import type { Example } from "../../src/model/Examples.ts"
+import * as Family from "../../src/model/Family.ts"
+import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as Safetensors from "../../src/model/Safetensors.ts"
+import * as Tokenizer from "../../src/model/Tokenizer.ts"
+import * as Weights from "../../src/model/Weights.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
+import * as AdapterFixtures from "../model/AdapterFixtures.ts"
+import * as Reference from "../model/Reference.ts"
 
 const load = Effect.fnUntraced(function*(name: string) {
-  const url = new URL(`../fixtures/hf/${name}/`, import.meta.url)
-  const files = new Map(readdirSync(url).map((file) => [file, new Uint8Array(readFileSync(new URL(file, url)))]))
+  const files = Reference.files(name)
   const { tensors } = yield* Safetensors.decode(files.get("reference.safetensors")!)
   const integer = (key: string) => Int32Array.from(tensors.get(key)!.data as BigInt64Array, Number)
   const [batch, time] = tensors.get("input_ids")!.shape as [number, number]
@@ -77,6 +81,108 @@ layer(Backend.layer("wasm"))("Predict", (it) => {
       assert.closeTo(found.perplexity, Math.exp(loss), 1e-4 * Math.exp(loss))
       const alone = yield* Predict.languageLoss({ checkpoint, examples: examples.slice(2, 3) })
       assert.closeTo(found.losses[2]!, alone.meanLoss, 1e-5)
+    }))
+
+  it.effect("counts tokens, their losses and those that are right, text by text", () =>
+    Effect.gen(function*() {
+      const { checkpoint, examples } = yield* load("gpt2")
+      const found = yield* Predict.languageLoss({ checkpoint, examples, batchSize: 3 })
+      const { float, input, model } = yield* Reference.load("gpt2")
+      const logits = float("logits"), vocabulary = model.outputs
+      for (const [index, { labels }] of examples.entries()) {
+        let nats = 0, right = 0, count = 0
+        for (let position = 1; position < labels!.length; position++) {
+          const label = labels![position]!
+          if (label === -100) continue
+          const start = (index * input.time + position - 1) * vocabulary
+          const row = Array.from(logits.subarray(start, start + vocabulary))
+          nats += Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[label]!
+          if (row.indexOf(Math.max(...row)) === label) right++
+          count++
+        }
+        assert.closeTo(found.nats[index]!, nats, 1e-5 * nats)
+        assert.deepStrictEqual([found.counts[index], found.right[index]], [count, right])
+      }
+      assert.closeTo(found.accuracy, found.right.reduce((a, b) => a + b) / found.tokens, 1e-12)
+    }))
+
+  it.effect("gives the logits of PEFT for a classifier with an adapter", () =>
+    Effect.gen(function*() {
+      const { examples } = yield* load("gpt2-classification")
+      const { checkpoint, expected } = yield* AdapterFixtures.load("adapters/gpt2-classification")
+      const { tf } = yield* Backend
+      const before = tf.memory().numTensors
+      const { logits } = yield* Predict.classify({ checkpoint, examples })
+      assert.isAtMost(Reference.relative(logits, expected("logits")!), 1e-5)
+      assert.strictEqual(tf.memory().numTensors, before)
+    }))
+
+  /** An untrained model of some liveliness under a head, and its logits without any of what prediction does. */
+  const lively = Effect.fnUntraced(function*(
+    head: "sequence-regression" | "token-classification",
+    labels?: ReadonlyArray<string>
+  ) {
+    const base = Gpt2.config({ vocabularySize: 257, positions: 32, width: 32, layers: 2, heads: 2, endOfTextId: 256 })
+    const config = yield* Family.withHead({ ...base, initializer_range: 0.3 }, head, labels)
+    const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+    const model = yield* Checkpoint.modelOf(checkpoint)
+    const { tf } = yield* Backend
+    const logits = (tokens: Int32Array) =>
+      Effect.map(
+        Reference.read(tf, () => {
+          const weights = Weights.make(tf, model, Reference.upload(tf, checkpoint.tensors))
+          const batch = { batch: 1, time: tokens.length, inputIds: tokens, lengths: Int32Array.of(tokens.length) }
+          return [model.logits(tf, weights, model.hidden(tf, weights, batch))]
+        }),
+        ([all]) => all!
+      )
+    return { checkpoint, logits }
+  })
+  const tokens = Array.from({ length: 7 }, (_, i) => Int32Array.from({ length: 1 + (i * 5) % 9 }, (_, k) => 7 * i + k))
+
+  it.effect("scores texts by a regression, in the order asked", () =>
+    Effect.gen(function*() {
+      const { checkpoint, logits } = yield* lively("sequence-regression")
+      const examples = tokens.map((tokens, i) => i === 3 ? { tokens } : { tokens, score: i / 2 })
+      for (const batchSize of [1, 3, 64]) {
+        const found = yield* Predict.score({ checkpoint, examples, batchSize })
+        for (const [index, { score, tokens }] of examples.entries()) {
+          const expected = (yield* logits(tokens)).at(-1)!
+          assert.closeTo(found.predicted[index]!, expected, 1e-5)
+          if (score === undefined) assert.isNaN(found.losses[index])
+          else assert.closeTo(found.losses[index]!, (expected - score) ** 2, 1e-4)
+        }
+        const losses = Array.from(found.losses).filter((loss) => !Number.isNaN(loss))
+        assert.closeTo(found.meanLoss, losses.reduce((a, b) => a + b) / 6, 1e-6)
+      }
+      assert.isNaN((yield* Predict.score({ checkpoint, examples: [] })).meanLoss)
+    }))
+
+  it.effect("tags tokens where they are supervised", () =>
+    Effect.gen(function*() {
+      const { checkpoint, logits } = yield* lively("token-classification", ["a", "b", "c"])
+      const examples = tokens.map((tokens, i) => ({
+        tokens,
+        labels: tokens.map((_, k) => (i + k) % 3 === 0 ? -100 : k % 3)
+      }))
+        .filter(({ labels }) => labels.some((label) => label >= 0))
+      for (const batchSize of [1, 64]) {
+        const found = yield* Predict.tag({ checkpoint, examples, batchSize })
+        for (const [index, { labels, tokens }] of examples.entries()) {
+          const all = yield* logits(tokens)
+          const positions = Array.from(labels.keys()).filter((position) => labels[position]! >= 0)
+          const expected = positions.map((position) => Array.from(all.subarray(position * 3, position * 3 + 3)))
+          assert.isAtMost(Reference.relative(found.logits[index]!, expected.flat()), 1e-5)
+          assert.deepStrictEqual(
+            Array.from(found.predicted[index]!),
+            expected.map((row) => row.indexOf(Math.max(...row)))
+          )
+          const losses = expected.map((row, i) =>
+            Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[labels[positions[i]!]!]!
+          )
+          assert.closeTo(found.losses[index]!, losses.reduce((a, b) => a + b) / losses.length, 1e-5)
+        }
+      }
     }))
 
   it.effect("refuses the wrong kind of model and tokens it does not know", () =>

@@ -1,5 +1,6 @@
-import { assert, describe, layer, type Vitest } from "@effect/vitest"
+import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
+import { readFileSync } from "node:fs"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Generation from "../../src/model/Generation.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
@@ -11,6 +12,8 @@ import * as Weights from "../../src/model/Weights.ts"
 import { Backend, type Tf } from "../../src/tensor/Backend.ts"
 import * as Heap from "../../src/tensor/wasm/Heap.ts"
 import { everywhere } from "../tensor/Parity.ts"
+import * as AdapterFixtures from "./AdapterFixtures.ts"
+import * as Reciting from "./Reciting.ts"
 import * as Reference from "./Reference.ts"
 
 const families = ["gpt2", "llama", "llama3-rope-tied", "qwen2", "qwen3"] as const
@@ -25,23 +28,69 @@ const cleanly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return yield* exit
   })
 
+interface Written {
+  readonly model: string
+  readonly adapter: string | null
+  readonly prompt: ReadonlyArray<number>
+  readonly repetitionPenalty: number
+  readonly eos: ReadonlyArray<number>
+  readonly generated: ReadonlyArray<number>
+}
+
+/** What transformers, with PEFT for the adapters, writes greedily after a prompt. */
+const written: ReadonlyArray<Written> = JSON.parse(
+  readFileSync(new URL("../fixtures/hf/generations.json", import.meta.url), "utf8")
+).cases
+
+const ways = [...new Set(written.map(({ adapter, model }) => adapter ?? model))]
+
 const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
-  it.effect.each(families)("writes greedily, token for token, what transformers writes with %s", (name) =>
-    cleanly(Effect.gen(function*() {
-      const { checkpoint, integer, trainBatch } = yield* Reference.load(name)
-      const expected = integer("generated")
-      const { inputIds } = trainBatch(2)
-      // Beside the prompt of the fixture, others that are shorter and longer.
-      const prompts = [inputIds.slice(0, 3), expected.slice(0, 8), inputIds.slice(3, 20), expected.slice(0, 9)]
-      const options = { checkpoint, prompts, maximumNewTokens: 24 }
-      const together = yield* Generation.generate(options)
-      assert.deepStrictEqual(together[1]!.tokens, expected.slice(8))
-      assert.strictEqual(together[1]!.stopped, "maximum-new-tokens")
-      assert.deepStrictEqual(together[3]!.tokens.slice(0, 23), expected.slice(9))
-      for (const batchSize of [1, 3]) {
-        assert.deepStrictEqual(yield* Generation.generate({ ...options, batchSize }), together)
-      }
-    })))
+  it.effect.each(families)(
+    "writes greedily, token for token, what transformers writes with %s",
+    (name) =>
+      cleanly(Effect.gen(function*() {
+        const { checkpoint, integer, trainBatch } = yield* Reference.load(name)
+        const expected = integer("generated")
+        const { inputIds } = trainBatch(2)
+        // Beside the prompt of the fixture, others that are shorter and longer.
+        const prompts = [inputIds.slice(0, 3), expected.slice(0, 8), inputIds.slice(3, 20), expected.slice(0, 9)]
+        const options = { checkpoint, prompts, maximumNewTokens: 24 }
+        const together = yield* Generation.generate(options)
+        assert.deepStrictEqual(together[1]!.tokens, expected.slice(8))
+        assert.strictEqual(together[1]!.stopped, "maximum-new-tokens")
+        assert.deepStrictEqual(together[3]!.tokens.slice(0, 23), expected.slice(9))
+        for (const batchSize of [1, 3]) {
+          assert.deepStrictEqual(yield* Generation.generate({ ...options, batchSize }), together)
+        }
+      }))
+  )
+
+  it.effect.each(ways)(
+    "ends, penalizes repetition and takes an adapter as transformers and PEFT do with %s",
+    (way) =>
+      cleanly(Effect.gen(function*() {
+        const checkpoint = yield* Checkpoint.fromFiles(
+          way in AdapterFixtures.bases ? AdapterFixtures.files(way) : Reference.files(way)
+        )
+        const cases = written.filter(({ adapter, model }) => way === (adapter ?? model))
+        const kinds = new Map(cases.map((one) => [JSON.stringify([one.repetitionPenalty, one.eos]), one]))
+        for (const { eos, repetitionPenalty } of kinds.values()) {
+          const alike = cases.filter((one) =>
+            one.repetitionPenalty === repetitionPenalty && one.eos.join() === eos.join()
+          )
+          const found = yield* Generation.generate({
+            checkpoint: { ...checkpoint, config: { ...checkpoint.config, eos_token_id: eos } },
+            prompts: alike.map(({ prompt }) => Int32Array.from(prompt)),
+            sampling: { ...Sampling.greedy, repetitionPenalty },
+            maximumNewTokens: 20
+          })
+          assert.deepStrictEqual(found.map(({ tokens }) => Array.from(tokens)), alike.map(({ generated }) => generated))
+          assert.isTrue(
+            found.every(({ stopped, tokens }) => (stopped === "end-of-text") === eos.includes(tokens.at(-1)!))
+          )
+        }
+      }))
+  )
 }
 
 for (const name of everywhere) layer(Backend.layer(name))(`generation on ${name}`, continuations)
@@ -65,61 +114,15 @@ const bytes = (overrides: Readonly<Record<string, unknown>> = {}) =>
     5
   )
 
-/**
- * A model over bytes that writes what it is told: after each byte of `text` comes the next, whatever came before. Its layers
- * add nothing, so that a position's hidden state is the embedding of its token.
- */
-const scripted = Effect.fnUntraced(function*(pairs: ReadonlyArray<readonly [number, number]>) {
-  const width = 260
-  const checkpoint = yield* Checkpoint.untrained(
-    Llama.config({
-      vocabularySize: 257,
-      positions: 64,
-      width,
-      layers: 2,
-      heads: 2,
-      endOfTextId: 256,
-      untied: true
-    }),
-    Tokenizer.byteLevel(),
-    1
-  )
-  const tensors = new Map(checkpoint.tensors)
-  const put = (name: string, cells: ReadonlyArray<readonly [number, number]>) => {
-    const { shape } = tensors.get(name)!
-    const data = new Float32Array(shape[0]! * shape[1]!)
-    for (const [row, column] of cells) data[row * shape[1]! + column] = 1
-    tensors.set(name, { shape, data })
-  }
-  for (let layer = 0; layer < 2; layer++) {
-    put(`model.layers.${layer}.self_attn.o_proj.weight`, [])
-    put(`model.layers.${layer}.mlp.down_proj.weight`, [])
-  }
-  put("model.embed_tokens.weight", Array.from({ length: 257 }, (_, id) => [id, id]))
-  put("lm_head.weight", pairs.map(([from, to]) => [to, from]))
-  return { ...checkpoint, tensors }
-})
-
 const utf8 = (text: string) => Array.from(new TextEncoder().encode(text))
-const ids = (checkpoint: Checkpoint.Checkpoint, text: string) =>
-  Effect.map(Checkpoint.tokenizerOf(checkpoint), (tokenizer) => tokenizer.encode(text))
-
-/** A model that goes on along `text`, in which each byte comes once, and then says that it is done. */
-const reciting = (text: string) =>
-  Effect.gen(function*() {
-    const checkpoint = yield* scripted([])
-    const tokens = Array.from(yield* ids(checkpoint, text))
-    assert.strictEqual(new Set(tokens).size, tokens.length, "a byte comes twice")
-    return yield* scripted([...tokens, 256].slice(1).map((to, index) => [tokens[index]!, to]))
-  })
 
 const recite = Effect.fnUntraced(function*(
   text: string,
   start: number,
   options: Partial<Generation.Options> = {}
 ) {
-  const checkpoint = yield* reciting(text)
-  const tokens = yield* ids(checkpoint, text)
+  const checkpoint = yield* Reciting.reciting([text])
+  const tokens = yield* Reciting.tokensOf(text)
   const [found] = yield* Generation.generate({
     checkpoint,
     prompts: [tokens.slice(0, start)],
@@ -141,8 +144,8 @@ wasm("where a text ends", (it) => {
 
   it.effect("knows the ends of text that generation_config.json lists, or else config.json, and the tokenizer", () =>
     Effect.gen(function*() {
-      const checkpoint = yield* reciting("abcdef")
-      const tokens = yield* ids(checkpoint, "abcdef")
+      const checkpoint = yield* Reciting.reciting(["abcdef"])
+      const tokens = yield* Reciting.tokensOf("abcdef")
       const run = (config: Record<string, unknown>, generation?: string) =>
         Effect.map(
           Generation.generate({
@@ -231,7 +234,10 @@ wasm("where a text ends", (it) => {
       const checkpoint = yield* bytes({ eos_token_id: null, n_positions: 16 })
       const prompt = Int32Array.from({ length: 14 }, (_, i) => 60 + i)
       const run = (prompt: Int32Array, options: Partial<Generation.Options> = {}) =>
-        Effect.map(Generation.generate({ checkpoint, prompts: [prompt], maximumNewTokens: 4, ...options }), ([it]) => it!)
+        Effect.map(
+          Generation.generate({ checkpoint, prompts: [prompt], maximumNewTokens: 4, ...options }),
+          ([it]) => it!
+        )
       const short = yield* run(prompt)
       assert.deepStrictEqual([short.tokens.length, short.stopped], [2, "positions"])
       const long = Int32Array.from({ length: 40 }, (_, i) => 60 + i)
@@ -342,33 +348,45 @@ wasm("what generation costs", (it) => {
       )
     }))
 
-  it.effect.each(["gpt2", "llama"] as const)("no more memory than was expected, with %s", (family) =>
-    Effect.gen(function*() {
-      const { tf } = yield* Backend
-      const shape = { vocabularySize: 257, positions: 400, width: 64, layers: 3, heads: 4 }
-      const config = family === "gpt2" ? Gpt2.config(shape) : Llama.config({ ...shape, keyValueHeads: 2 })
-      const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
-      const stopTokens: ReadonlyArray<number> = []
-      for (const [batch, prompt, maximumNewTokens] of [[4, 300, 20], [16, 8, 120], [16, 60, 60], [1, 20, 300]] as const) {
-        const options = {
-          checkpoint,
-          prompts: Array.from({ length: batch }, (_, i) => Int32Array.from({ length: prompt - i % 3 }, (_, k) => k % 256)),
-          maximumNewTokens,
-          stopTokens
+  it.effect.each(["gpt2", "llama"] as const)(
+    "no more memory than was expected, with %s",
+    (family) =>
+      Effect.gen(function*() {
+        const { tf } = yield* Backend
+        const shape = { vocabularySize: 257, positions: 400, width: 64, layers: 3, heads: 4 }
+        const config = family === "gpt2" ? Gpt2.config(shape) : Llama.config({ ...shape, keyValueHeads: 2 })
+        const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+        const stopTokens: ReadonlyArray<number> = []
+        for (
+          const [batch, prompt, maximumNewTokens] of [[4, 300, 20], [16, 8, 120], [16, 60, 60], [1, 20, 300]] as const
+        ) {
+          const options = {
+            checkpoint,
+            prompts: Array.from(
+              { length: batch },
+              (_, i) => Int32Array.from({ length: prompt - i % 3 }, (_, k) => k % 256)
+            ),
+            maximumNewTokens,
+            stopTokens
+          }
+          const expected = yield* Generation.bytesOf(options)
+          const meter = Heap.meter(heapOf(tf))
+          yield* Generation.generate(options).pipe(Effect.ensuring(Effect.sync(() => meter.stop())))
+          const share = meter.peak() / expected
+          assert.isAtMost(share, 1, `${batch} of ${prompt}`)
+          assert.isAtLeast(share, 0.4, `${batch} of ${prompt}`)
         }
-        const expected = yield* Generation.bytesOf(options)
-        const meter = Heap.meter(heapOf(tf))
-        yield* Generation.generate(options).pipe(Effect.ensuring(Effect.sync(() => meter.stop())))
-        const share = meter.peak() / expected
-        assert.isAtMost(share, 1, `${batch} of ${prompt}`)
-        assert.isAtLeast(share, 0.3, `${batch} of ${prompt}`)
-      }
-    }))
+      })
+  )
 
   it.effect("as little memory as the backend has, in smaller batches, and fails before it starts where that is not enough", () =>
     cleanly(Effect.gen(function*() {
       const checkpoint = yield* bytes()
-      const options = { checkpoint, prompts: Array.from({ length: 12 }, (_, i) => Int32Array.of(40 + i)), maximumNewTokens: 40 }
+      const options = {
+        checkpoint,
+        prompts: Array.from({ length: 12 }, (_, i) => Int32Array.of(40 + i)),
+        maximumNewTokens: 40
+      }
       const all = yield* Generation.generate(options)
       const alone = yield* Generation.bytesOf({ ...options, batchSize: 1 })
       const limited = (memoryLimit: number, rows: Array<number> = []) =>
@@ -436,22 +454,17 @@ wasm("generation refuses", (it) => {
     })))
 })
 
-describe("generation with an adapter", () => {
-  wasm("on wasm", (it) => {
-    it.effect("writes what the merged model writes", () =>
-      cleanly(Effect.gen(function*() {
-        const found = Reference.files("gpt2")
-        const adapter = Reference.files("gpt2/lora")
-        for (const name of ["adapter_config.json", "adapter_model.safetensors"]) found.set(name, adapter.get(name)!)
-        const checkpoint = yield* Checkpoint.fromFiles(found)
-        const { adapter: _, ...base } = checkpoint
-        const options = { prompts: [Int32Array.of(259, 245, 259, 226)], maximumNewTokens: 24 }
-        const adapted = yield* Generation.generate({ ...options, checkpoint })
-        assert.deepStrictEqual(
-          adapted,
-          yield* Generation.generate({ ...options, checkpoint: yield* Checkpoint.merged(checkpoint) })
-        )
-        assert.notDeepEqual(adapted, yield* Generation.generate({ ...options, checkpoint: base }))
-      })))
-  })
+wasm("generation with an adapter", (it) => {
+  it.effect("writes what the merged model writes, and not what its base does", () =>
+    cleanly(Effect.gen(function*() {
+      const checkpoint = yield* Checkpoint.fromFiles(AdapterFixtures.files("adapters/gpt2"))
+      const { adapter: _, ...base } = checkpoint
+      const options = { prompts: [Int32Array.of(259, 245, 259, 226)], maximumNewTokens: 24 }
+      const adapted = yield* Generation.generate({ ...options, checkpoint })
+      assert.deepStrictEqual(
+        adapted,
+        yield* Generation.generate({ ...options, checkpoint: yield* Checkpoint.merged(checkpoint) })
+      )
+      assert.notDeepEqual(adapted, yield* Generation.generate({ ...options, checkpoint: base }))
+    })))
 })

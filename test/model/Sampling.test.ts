@@ -29,7 +29,7 @@ const settings = (changed: Partial<Sampling.Settings>): Sampling.Settings => ({
 })
 
 const counted = (logits: Float32Array, draws: number, seed: number): ReadonlyArray<number> => {
-  const counts = new Array<number>(logits.length).fill(0)
+  const counts = Array.from(logits, () => 0)
   for (let draw = 0; draw < draws; draw++) {
     counts[Sampling.draw(logits, Random.make(seed, "draws", draw).uniform())]!++
   }
@@ -90,7 +90,9 @@ describe("choosing the next token", () => {
       Sampling.penalizeRepetition(logits, rows[row]!.text, given.repetitionPenalty ?? 1)
       Sampling.warp(logits, settings(given))
       const counts = counted(logits, 4000, index)
-      for (const [token, probability] of probabilities.entries()) if (probability === 0) assert.strictEqual(counts[token], 0)
+      for (const [token, probability] of probabilities.entries()) {
+        if (probability === 0) assert.strictEqual(counts[token], 0)
+      }
       const { freedom, statistic } = chiSquare(counts, probabilities)
       // A right sampler is beyond five deviations less than once in 100,000 such tables.
       assert.isAtMost(statistic, freedom + 5 * Math.sqrt(2 * freedom) + 5, JSON.stringify(given))

@@ -173,6 +173,17 @@ describe("chats", () => {
     }
   })
 
+  it("learns everything that closes an answer, also where the end of the chat is closed twice", () => {
+    const closing = template(
+      "{% for m in messages %}{{ m.role }}: {{ m.content }}<|head|>.<|im_end|>\n{% endfor %}"
+        + "{% if add_generation_prompt %}assistant:{% else %}{{ eos_token }}{% endif %}"
+    )
+    const { learned } = stretches(encode(fixture.conversations[1]!, { template: closing }))
+    assert.deepStrictEqual(learned, [" 1.<|head|>.<|im_end|>", " 2 and 3.<|head|>.<|im_end|>\n<|endoftext|>"])
+    const { learned: open } = stretches(encode(fixture.conversations[4]!, { template: closing }))
+    assert.deepStrictEqual(open, [" b<|head|>.<|im_end|>"])
+  })
+
   it("refuses a template that asks for an answer with what no answer has before it", () => {
     const asking = template(
       "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
@@ -328,7 +339,7 @@ describe("long chats", () => {
     const error = failure([{ messages }], { template: named("chatml") })
     assert.instanceOf(error, Supervision.UnstableTemplate)
     assert.match(error.message, /100000 messages, too many/)
-    const last = encode(messages, { template: named("chatml"), loss: "last-assistant" })
+    const last = encode(chat(5000), { template: named("chatml"), loss: "last-assistant" })
     assert.deepStrictEqual(stretches(last).learned, ["ok<|im_end|>"])
   })
 })

@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import * as TokenBoundaries from "../../src/model/TokenBoundaries.ts"
 import type { Tokenizer } from "../../src/model/Tokenizer.ts"
-import { bertTokenizer, bpeTokenizer, spacedTokenizer } from "./chats.ts"
+import { bertTokenizer, bpeTokenizer, kinds } from "./chats.ts"
 
 const plain = { specialTokens: false }
 const encode = (tokenizer: Tokenizer, text: string) => [...tokenizer.encode(text, plain)]
 
-/** What the tokens of a text say, the space that some tokenizers put before it left out. */
-const said = (tokenizer: Tokenizer, tokens: Iterable<number>) => tokenizer.decode(tokens)
+/** What tokens say, however its characters are composed. */
+const said = (tokenizer: Tokenizer, tokens: Iterable<number>) => tokenizer.decode(tokens).normalize("NFC")
 
 const check = (tokenizer: Tokenizer, parts: ReadonlyArray<string>) => {
   const places: Array<number> = []
@@ -64,12 +64,16 @@ const Parts = Schema.NonEmptyArray(Schema.Array(words))
 
 describe("TokenBoundaries", () => {
   it.prop("cuts any text at any places, and it stays the text", [Parts], ([parts]) => {
-    for (const tokenizer of [bpeTokenizer, spacedTokenizer]) check(tokenizer, parts.map((part) => part.join("")))
+    for (const tokenizer of Object.values(kinds)) check(tokenizer, parts.map((part) => part.join("")))
+  })
+
+  it("does not take the space that a tokenizer puts before a text for one of the text", () => {
+    for (const tokenizer of Object.values(kinds)) check(tokenizer, ["The answer is", " ", " ", " ", "the"])
   })
 
   it("cuts a token that reaches across", () => {
     const text = "The answer is unbelievably the lazy dog"
-    for (const tokenizer of [bpeTokenizer, spacedTokenizer]) {
+    for (const tokenizer of Object.values(kinds)) {
       const { cut } = TokenBoundaries.make(tokenizer)
       let across = 0
       for (let place = 1; place < text.length; place++) {

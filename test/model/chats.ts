@@ -62,6 +62,28 @@ export const spacedTokenizer = made(json("chat/spaced-tokenizer.json"), {
   unk_token: "<unk>"
 })
 
+const spaced = json("chat/spaced-tokenizer.json")
+const spacedConfig = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" }
+const metaspace = (prepend_scheme: string) =>
+  made({
+    ...spaced,
+    normalizer: null,
+    pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme, split: false }
+  }, spacedConfig)
+
+/** Tokenizers of the kinds that models have, with all that makes them cut a text differently. */
+export const kinds: Readonly<Record<string, Tokenizer.Tokenizer>> = {
+  bytes: bpeTokenizer,
+  composing: made(
+    { ...bpe, normalizer: { type: "NFC" }, added_tokens: [...bpe.added_tokens, ...fixture.addedTokens.map(added)] },
+    ends
+  ),
+  spaced: spacedTokenizer,
+  first: metaspace("first"),
+  always: metaspace("always"),
+  never: metaspace("never")
+}
+
 /** In the manner of RoBERTa: a tokenizer of bytes with a token before and one after a text. */
 export const robertaTokenizer = made({
   ...bpe,
