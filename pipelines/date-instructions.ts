@@ -30,14 +30,14 @@ import { DateInstructions, icu, unread } from "./date-texts.ts"
 
 const space = Space.from(FineTuneConversations, { adapter: "lora" }, {
   // Models this small take other rates and more passes than those that the ranges are for.
-  learningRate: Space.logUniform(5e-4, 3e-2, { default: 3e-3 }),
-  epochs: Space.choice([6, 12, 18], { default: 6 }),
-  loraRank: Space.choice([2, 4, 8, 16], { default: 8 })
+  learningRate: Space.logUniform(5e-4, 2e-2, { default: 3e-3 }),
+  epochs: Space.choice([8, 16, 24], { default: 8 }),
+  batchSize: Space.choice([8, 16], { default: 16 })
 })
 type Params = Space.Type<typeof space>
 
-/** Epochs after which trials are compared. */
-const rungs = [2, 6, 18]
+/** Epochs after which trials are compared: earlier there is hardly a right answer to tell them by. */
+const rungs = [8, 24]
 
 const base = LoadModel({ files: Source.folder(new URL("../data/dates-base/", import.meta.url)) })
 const instructions = SplitConversations({ examples: DateInstructions({}, { count: 600, seed: 1, icu }) }, {

@@ -257,11 +257,11 @@ export const read: (
 )
 
 /** Modules that PEFT trains in full: those asked for, and the outermost of a classifier's head. */
-const modulesToSave = (model: Model, { adapted, saved, settings }: Lora.Placement): ReadonlyArray<string> | null => {
+const modulesToSave = (model: Model, { saved, settings }: Lora.Placement): ReadonlyArray<string> | null => {
   const heads = Array.from(saved.values()).filter(({ head }) => head).map(({ name }) =>
     name.slice(0, name.indexOf("."))
   )
-  const outermost = model.head === "causal-language-modeling" || adapted.size === 0 ? [] : heads
+  const outermost = model.head === "causal-language-modeling" ? [] : heads
   const all = [...new Set([...settings.modulesToSave, ...outermost])]
   return all.length === 0 ? null : all
 }

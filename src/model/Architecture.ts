@@ -36,12 +36,17 @@ export type Head = typeof Head.Type
 export interface ParameterSpecification {
   readonly name: string
   readonly shape: ReadonlyArray<number>
-  /** How transformers draws it: a constant, or normal around 0 with this standard deviation. */
-  readonly initializer: "zeros" | "ones" | { readonly normal: number }
+  /**
+   * How transformers draws it: a constant; the sinusoids of positions; or normal around 0 with this standard deviation, but
+   * for a row of zeros, as that of a padding token is.
+   */
+  readonly initializer: "zeros" | "ones" | "sinusoids" | { readonly normal: number; readonly zeroRow?: number | undefined }
   /** Whether it belongs to the head, so that another head has other parameters in its place. */
   readonly head: boolean
   /** 0 for embeddings, 1 and on for the layers, one more for what comes after them. */
   readonly layer: number
+  /** Whether a checkpoint may lack it: the model does not compute with it, and another head would. */
+  readonly optional?: boolean
 }
 
 /** A linear map of a model: a module whose weight an adapter can change. */
@@ -189,12 +194,25 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidC
 /** How many numbers a shape holds. */
 export const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((size, length) => size * length, 1)
 
+/** The sinusoids of positions (Vaswani et al. 2017, section 3.5): `[positions, width]`, sines and cosines in turn. */
+const fillSinusoids = (data: Float32Array, width: number): void => {
+  for (let i = 0; i < data.length; i++) {
+    const column = i % width
+    const angle = Math.floor(i / width) / 10_000 ** ((column - column % 2) / width)
+    data[i] = column % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
+  }
+}
+
 const draw = ({ initializer, name, shape }: ParameterSpecification, seed: number): Parameter => {
   const data = new Float32Array(sizeOf(shape))
   if (initializer === "ones") data.fill(1)
+  else if (initializer === "sinusoids") fillSinusoids(data, shape[shape.length - 1]!)
   else if (initializer !== "zeros") {
+    const { normal, zeroRow } = initializer
     const random = Random.make(seed, `initialize ${name}`)
-    for (let i = 0; i < data.length; i++) data[i] = initializer.normal * random.normal()
+    for (let i = 0; i < data.length; i++) data[i] = normal * random.normal()
+    const width = shape[shape.length - 1]!
+    if (zeroRow !== undefined) data.fill(0, zeroRow * width, (zeroRow + 1) * width)
   }
   return { shape, data }
 }

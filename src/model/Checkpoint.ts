@@ -158,9 +158,9 @@ const select = (
   const missing: Array<string> = []
   const different: Array<{ name: string; expected: string; found: string }> = []
   const selected = new Map<string, Parameter>()
-  for (const { name, shape } of expected) {
+  for (const { name, optional = false, shape } of expected) {
     const tensor = found.get(name)
-    if (tensor === undefined) missing.push(name)
+    if (tensor === undefined) { if (!optional) missing.push(name) }
     else if (!isFloat(tensor) || tensor.shape.join() !== shape.join()) {
       different.push({ name, expected: describe("F32", shape), found: describe(tensor.dtype, tensor.shape) })
     } else selected.set(name, { shape: tensor.shape, data: tensor.data })

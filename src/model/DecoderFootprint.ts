@@ -105,6 +105,37 @@ const mostBeyond = (steps: ReadonlyArray<Step>): number => {
   return most
 }
 
+/**
+ * A forward pass that no backward pass follows: nothing is kept but what the rest of a part reads.
+ */
+const prediction = (
+  { headNorms, heads, inner, layers, shared, size, width }: Extents,
+  { batch, rows, time }: BatchExtent,
+  fused: boolean
+): Pick<Footprint, "hidden" | "predicting"> => {
+  const positions = batch * time
+  const queries = positions * heads * size, keys = positions * shared * size, scores = batch * heads * time * time
+  // The mask, token ids, rows and turns stay; a part of a layer comes and goes.
+  const staying = positions * time + positions + rows + 2 * positions * size
+  const projected = 2 * positions * width + positions + 3 * queries + 3 * keys + (headNorms ? queries + keys : 0) +
+    scores
+  const attended = projected + (fused ? 0 : 3 * queries + 2 * keys + 3 * scores)
+  // A composed product turns its weight first, and no other operation runs meanwhile.
+  const output = (beyond: number, last: boolean) =>
+    projected + (fused ? 0 : heads * size * width) + 2 * beyond * width + (last ? beyond * (width + heads * size) : 0)
+  const gated = (beyond: number) =>
+    beyond +
+    Math.max(
+      (2 * width + (fused ? 3 : 5) * inner) * beyond,
+      (fused ? 0 : inner * width) + (4 * width + 3 * inner) * beyond
+    )
+  const between = layers === 1 ? 0 : Math.max(output(positions, false), gated(positions))
+  return {
+    predicting: staying + Math.max(attended, output(rows, true), gated(rows), between),
+    hidden: staying + 2 * rows * width + rows
+  }
+}
+
 /** What a batch needs of memory, counted from what its layers and their operations keep. */
 export const footprint = (
   extents: Extents,
@@ -115,9 +146,8 @@ export const footprint = (
   const { classes, headNorms, heads, inner, layers, shared, size, tied, vocabularySize, width } = extents
   const { dropout, fused, recompute = false } = options
   const positions = batch * time
-  const stream = positions * width, wide = positions * inner, scores = batch * heads * time * time
+  const stream = positions * width, selected = rows * width, scores = batch * heads * time * time
   const queries = positions * heads * size, keys = positions * shared * size
-  const selected = rows * width, selectedWide = rows * inner
   const passing: Passing = { positions, beyond: positions, scores, square: time * time, last: false }
   const layerOf = (passing: Passing): Array<Step> => [
     ...feedForward(extents, passing, options),
@@ -142,34 +172,18 @@ export const footprint = (
   const tiedHead = head === "causal-language-modeling" && tied
   // Where the embedding makes the logits too, its gradient comes in two parts, which are added up.
   const end = whole + stream + (tiedHead ? 2 * embedding : 0)
-  const base = { hidden: 0, predicting: 0, head: head === "causal-language-modeling" ? embedding : classes * width }
-
-  // Without gradients nothing is kept but what the rest of its part reads. A composed product turns its weight first; no
-  // other operation runs meanwhile.
-  const shares = positions + mask + turns + rows
-  const projected = 2 * stream + positions + 3 * queries + 3 * keys + (headNorms ? queries + keys : 0) + scores
-  const output = (positions: number, last: boolean) =>
-    (fused ? 0 : heads * size * width) + 2 * positions * width + (last ? positions * (width + heads * size) : 0)
-  const attended = projected + (fused ? 0 : 3 * queries + 2 * keys + 3 * scores)
-  const gated = (stream: number, wide: number) =>
-    Math.max(2 * stream + (fused ? 3 : 5) * wide, (fused ? 0 : inner * width) + 4 * stream + 3 * wide)
-  const predicting = shares + Math.max(
-    attended,
-    projected + output(rows, true),
-    gated(selected, selectedWide) + rows,
-    layers === 1 ? 0 : Math.max(projected + output(positions, false), gated(stream, wide) + positions)
-  )
-  const hidden = shares + 2 * selected + rows
+  const forwardOnly = {
+    ...prediction(extents, { batch, rows, time }, fused),
+    head: head === "causal-language-modeling" ? embedding : classes * width
+  }
 
   if (!recompute) {
     const backward = layers === 1 ? [norm, ...lastLayer] : [norm, ...lastLayer, ...firstLayer]
     return {
-      ...base,
+      ...forwardOnly,
       saved: whole + norm.saved + savedBy(lastLayer) + (layers - 1) * savedBy(firstLayer),
       turning: Math.max(forward, mostBeyond(backward)),
-      ending: Math.max(end, whole + savedBy(firstLayer) + mostBeyond(firstLayer)),
-      predicting,
-      hidden
+      ending: Math.max(end, whole + savedBy(firstLayer) + mostBeyond(firstLayer))
     }
   }
   // Each layer keeps its input, and has all that it computes for as long as its own gradients take; beside them, once more,
@@ -177,15 +191,13 @@ export const footprint = (
   const anew = (layer: ReadonlyArray<Step>, result: number): number =>
     savedBy(layer) - stream + 2 * result + Math.max(mostBeyond(layer), attending - savedBy(layer.slice(0, 5)))
   return {
-    ...base,
+    ...forwardOnly,
     saved: whole + norm.saved + layers * stream,
     turning: Math.max(
       mostBeyond([norm]),
       anew(lastLayer, selected),
       layers === 1 ? 0 : anew(firstLayer, stream) + learnedBy(lastLayer) - stream
     ),
-    ending: Math.max(end, whole + stream + anew(firstLayer, layers === 1 ? selected : stream)),
-    predicting,
-    hidden
+    ending: Math.max(end, whole + stream + anew(firstLayer, layers === 1 ? selected : stream))
   }
 }

@@ -52,8 +52,12 @@ export const model = (
   id: string,
   options: ModelOptions = {}
 ): Node.Node<ReadonlyArray<ExternalFile>, HubError> =>
-  make({ type: "model", id }, options.revision ?? "main", id, (snapshot) =>
-    options.files === undefined ? filesOfModel(snapshot) : filesLike(snapshot, options.files))
+  make(
+    { type: "model", id },
+    options.revision ?? "main",
+    id,
+    (snapshot) => options.files === undefined ? filesOfModel(snapshot) : filesLike(snapshot, options.files)
+  )
 
 export interface DatasetOptions {
   /** As in {@link ModelOptions.revision}. */
@@ -77,8 +81,12 @@ export const dataset = (
   id: string,
   options: DatasetOptions
 ): Node.Node<ReadonlyArray<ExternalFile>, HubError> =>
-  make({ type: "dataset", id }, options.revision ?? "main", `${id} (${options.split})`, (snapshot) =>
-    filesOfSplit(snapshot, options.split, options.configuration))
+  make(
+    { type: "dataset", id },
+    options.revision ?? "main",
+    `${id} (${options.split})`,
+    (snapshot) => filesOfSplit(snapshot, options.split, options.configuration)
+  )
 
 const make = (
   repository: Repository,
@@ -160,6 +168,9 @@ const filesLike = (
     : Effect.succeed(found)
 }
 
+/** A folder named after a split, by any of its names. */
+const splitFolder = /^(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)$/
+
 const filesOfSplit = (
   snapshot: HubSnapshot.Snapshot,
   split: string,
@@ -169,12 +180,19 @@ const filesOfSplit = (
   const folders = configuration === undefined ? [""] : [`${configuration}/`, `data/${configuration}/`]
   const folder = folders.find((folder) => paths.some((path) => path.startsWith(folder)))
   if (folder === undefined) {
-    const configurations = new Set(paths.flatMap((path) => path.includes("/") ? [path.slice(0, path.lastIndexOf("/"))] : []))
-    return Effect.fail(snapshot.notFound(`it has no folder of the configuration "${configuration}"`, [...configurations]))
+    const configurations = new Set(
+      paths.flatMap((path) => path.includes("/") ? [path.slice(0, path.lastIndexOf("/"))] : [])
+    )
+    return Effect.fail(
+      snapshot.notFound(`it has no folder of the configuration "${configuration}"`, [...configurations])
+    )
   }
   const inside = paths.flatMap((path) => path.startsWith(folder) ? [path.slice(folder.length)] : [])
   // Unless a folder is asked for, the others may be configurations with columns of their own.
-  const direct = inside.filter((path) => HubFolder.isLookedInto(path))
+  const direct = inside.filter((path) => {
+    const [first, ...rest] = path.split("/")
+    return rest.length === 0 || (rest.length === 1 && (first === "data" || first === split || splitFolder.test(first!)))
+  })
   const found = HubFolder.filesOf(direct, split)
   return typeof found === "string"
     ? Effect.fail(snapshot.notFound(found, direct.length === 0 ? inside : []))

@@ -243,14 +243,22 @@ export const make = (
       const asked = { name: id, revision, hubUrl: endpoint, additionalFields: ["sha" as const], fetch }
       const { sha } = type === "model" ? await hub.modelInfo(asked) : await hub.datasetInfo(asked)
       // It becomes the name of a folder.
-      if (typeof sha !== "string" || !isCommit(sha)) throw new Unanswered("it answers with something else than a commit")
+      if (typeof sha !== "string" || !isCommit(sha)) {
+        throw new Unanswered("it answers with something else than a commit")
+      }
       return sha
     })
 
   const list = (commit: string) =>
     information(attempts, async (hub, fetch) => {
       const entries: Array<Entry> = []
-      const files = hub.listFiles({ repo: { type, name: id }, revision: commit, recursive: true, hubUrl: endpoint, fetch })
+      const files = hub.listFiles({
+        repo: { type, name: id },
+        revision: commit,
+        recursive: true,
+        hubUrl: endpoint,
+        fetch
+      })
       for await (const { lfs, oid, path, size, type: kind, xetHash } of files) {
         if (kind === "directory") continue
         const bytes = lfs?.size ?? size
@@ -328,7 +336,11 @@ export const make = (
     fill: (commit, entry) => (incomplete) =>
       retrying(
         attempts,
-        download(`${page}/resolve/${commit}/${entry.path.split("/").map(encodeURIComponent).join("/")}`, entry, incomplete),
+        download(
+          `${page}/resolve/${commit}/${entry.path.split("/").map(encodeURIComponent).join("/")}`,
+          entry,
+          incomplete
+        ),
         { file: entry.path, reached: incomplete.length }
       )
   }

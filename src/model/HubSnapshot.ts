@@ -26,8 +26,7 @@ const concurrency = 4
 
 /** As the hub has them: `name` or `organisation/name`. */
 const idPattern = /^[A-Za-z0-9](?:[\w.-]*\w)?(?:\/[A-Za-z0-9_](?:[\w.-]*\w)?)?$/
-const isId = (id: string): boolean =>
-  idPattern.test(id) && id.length <= 96 && !id.includes("--") && !id.includes("..")
+const isId = (id: string): boolean => idPattern.test(id) && id.length <= 96 && !id.includes("--") && !id.includes("..")
 
 /** A revision becomes the name of a file: nothing that git would refuse as a branch. */
 const isRevision = (revision: string): boolean =>
@@ -71,7 +70,9 @@ export const files = Effect.fnUntraced(function*(
     const short = known?.slice(0, 12)
     if (remote === undefined) {
       if (known === undefined) return yield* unreachable(offline, [])
-      yield* Effect.logInfo(`The ${name} is read from the cache: ${revision} as it was there last, ${short} (${offline})`)
+      yield* Effect.logInfo(
+        `The ${name} is read from the cache: ${revision} as it was there last, ${short} (${offline})`
+      )
       return known
     }
     if (known === undefined) return yield* answered(remote.commit(HubRemote.attempts), [])
@@ -79,7 +80,9 @@ export const files = Effect.fnUntraced(function*(
       Effect.catchTag("Unanswered", ({ reason }) =>
         Effect.as(
           Effect.logWarning(
-            `Whether ${revision} of the ${name} has changed cannot be told, since ${originOf(settings.endpoint)} cannot be `
+            `Whether ${revision} of the ${name} has changed cannot be told, since ${
+              originOf(settings.endpoint)
+            } cannot be `
               + `asked: ${reason}. It is read from the cache as it was there last, ${short}.`
           ),
           known

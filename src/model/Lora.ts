@@ -262,7 +262,7 @@ export const merge = (base: Parameters, { adapted, saved, settings }: Placement,
 export const footprint = ({ adapted, settings }: Placement, { batch, time }: BatchExtent): number => {
   let each = 0
   for (const { linear, rank } of adapted.values()) {
-    each += rank + (settings.dropout > 0 ? linear.inputs : 0) + (settings.variant === "dora" ? linear.outputs : 0)
+    each += rank + (settings.variant === "dora" ? linear.outputs : 0)
   }
   return batch * time * each
 }

@@ -56,24 +56,66 @@ export const mostLikely = (logits: Float32Array): number => {
   return best
 }
 
+/** The `count`-th largest of the values, by parting them again and again, since most need not be in order (Hoare 1961). */
+const nthLargest = (values: Float32Array, count: number): number => {
+  const parted = values.slice()
+  const wanted = parted.length - count
+  let low = 0, high = parted.length - 1
+  while (low < high) {
+    const pivot = parted[(low + high) >>> 1]!
+    let left = low, right = high
+    while (left <= right) {
+      while (parted[left]! < pivot) left++
+      while (parted[right]! > pivot) right--
+      if (left > right) break
+      const value = parted[left]!
+      parted[left++] = parted[right]!
+      parted[right--] = value
+    }
+    if (wanted <= right) high = right
+    else if (wanted >= left) low = left
+    else break
+  }
+  return parted[wanted]!
+}
+
 const keepTop = (logits: Float32Array, count: number): void => {
   if (count >= logits.length) return
-  const last = logits.toSorted()[logits.length - count]!
+  const last = nthLargest(logits, count)
   for (let token = 0; token < logits.length; token++) if (logits[token]! < last) logits[token] = -Infinity
 }
 
 /** Takes tokens away from the least likely on, as long as what went has no more than 1 - `share` together. */
 const keepNucleus = (logits: Float32Array, share: number): void => {
+  const largest = largestOf(logits)
+  const weights = new Float64Array(logits.length)
+  let total = 0
+  for (let token = 0; token < logits.length; token++) {
+    weights[token] = Math.exp(logits[token]! - largest)
+    total += weights[token]!
+  }
+  const most = (1 - share) * total
+  // Only those that may stay need be in order: the likely ones, as soon as the others have little enough together.
+  let depth = 1, floor: number, gone: number, likely: number
+  do {
+    depth *= 2
+    floor = largest - depth
+    gone = 0
+    likely = 0
+    for (let token = 0; token < logits.length; token++) {
+      if (logits[token]! >= floor) likely++
+      else gone += weights[token]!
+    }
+    // Beyond that depth a weight is 0.
+  } while (gone > most && depth < 1000)
   // Numbers alone are sorted many times faster than indices by them.
-  const sorted = logits.filter((logit) => logit > -Infinity).toSorted()
-  const largest = sorted.at(-1)!
-  const weights = Float64Array.from(sorted, (logit) => Math.exp(logit - largest))
-  let most = 0
-  for (const weight of weights) most += weight
-  most *= 1 - share
+  const sorted = new Float32Array(likely)
+  let filled = 0
+  for (const logit of logits) if (logit >= floor) sorted[filled++] = logit
+  sorted.sort()
   let leaving = 0
-  for (let gone = 0; leaving < sorted.length - 1; leaving++) {
-    gone += weights[leaving]!
+  for (; leaving < sorted.length - 1; leaving++) {
+    gone += Math.exp(sorted[leaving]! - largest)
     if (gone > most) break
   }
   const least = sorted[leaving]!

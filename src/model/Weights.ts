@@ -53,22 +53,22 @@ export const make = (
       frozen: isFrozen(weight) && (!bias || isFrozen(`${name}.bias`))
     })
   }
-  const adapted = (linear: Linear, { rank: _, scaling }: Lora.Adapted, x: Tensor, settings: Lora.Settings): Tensor => {
+  const adapted = ({ linear, scaling }: Lora.Adapted, x: Tensor, { dropout: rate, variant }: Lora.Settings): Tensor => {
     const { bias, layout, name } = linear
-    const rate = settings.dropout
     const matrices: LowRank.LowRank = {
       down: tensor(Lora.names.down(name)) as Tensor2D,
       up: tensor(Lora.names.up(name)) as Tensor2D,
       scaling,
-      factors: Dropout.factors(
-        tf,
-        dropout === undefined ? undefined : { ...dropout, rate },
-        `adapter ${name}`,
-        x.shape,
-        rate
-      )
+      factors: () =>
+        Dropout.factors(
+          tf,
+          dropout === undefined ? undefined : { ...dropout, rate },
+          `adapter ${name}`,
+          x.shape,
+          rate
+        )
     }
-    if (settings.variant === "lora") return tf.add(plain(linear, x), LowRank.lowRank(tf, x, matrices))
+    if (variant === "lora") return tf.add(plain(linear, x), LowRank.lowRank(tf, x, matrices))
     return LowRank.decomposed(
       tf,
       x,
@@ -80,11 +80,10 @@ export const make = (
   return {
     get,
     linear: (module, x) => {
-      const linear = specificationOf(module)
       const found = adapter?.adapted.get(module)
       return adapter === undefined || found === undefined
-        ? plain(linear, x)
-        : adapted(linear, found, x, adapter.settings)
+        ? plain(specificationOf(module), x)
+        : adapted(found, x, adapter.settings)
     },
     trainedOf: (layer) =>
       [

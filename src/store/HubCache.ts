@@ -309,8 +309,7 @@ export const open = (root: string, { id, type }: Repository): HubCache => {
     Effect.gen(function*() {
       const blob = blobPath(entry)
       const lock = `${blobOf(entry)}.attune.lock`
-      const refused = ({ detail, path }: StoreError) =>
-        new HubCacheError({ operation: "take the lock", path, detail })
+      const refused = ({ detail, path }: StoreError) => new HubCacheError({ operation: "take the lock", path, detail })
       for (let pause = shortestPause;; pause = Math.min(2 * pause, longestPause)) {
         if (yield* has(commit, entry)) return Result.succeed(undefined)
         if (yield* Lock.claim(locks, lock).pipe(Effect.mapError(refused))) break

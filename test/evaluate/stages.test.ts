@@ -38,7 +38,7 @@ import { record, temporaryFolder } from "../results/studies.ts"
 
 const backend = Backend.layer("wasm")
 
-const layer = (store: Layer.Layer<Store>) =>
+const layer = <E>(store: Layer.Layer<Store, E>) =>
   Layer.mergeAll(store, Local.layer({ backend }), backend, Layer.succeed(CodeIdentity, () => Effect.succeed("1")))
 
 const fresh = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -506,7 +506,7 @@ describe("what a study keeps of evaluations", () => {
       )
       assert.strictEqual(written.length, 8)
       assert.deepStrictEqual(written[4], {
-        trial: 2,
+        trial: 1,
         reference: "cdef",
         generated: "cdef",
         exactMatch: true,

@@ -1,17 +1,21 @@
 import { assert, describe, it, layer, type Vitest } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
+import { defaults } from "../../src/finetune/Hyperparameters.ts"
 import * as Loss from "../../src/finetune/Loss.ts"
 import * as Optimizer from "../../src/finetune/Optimizer.ts"
+import * as Step from "../../src/finetune/Step.ts"
 import * as Adapter from "../../src/model/Adapter.ts"
 import * as Architecture from "../../src/model/Architecture.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
+import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as Lora from "../../src/model/Lora.ts"
 import * as Safetensors from "../../src/model/Safetensors.ts"
 import * as Weights from "../../src/model/Weights.ts"
 import { Backend, type Tensor, type Tf } from "../../src/tensor/Backend.ts"
 import * as Backpropagation from "../../src/tensor/Backpropagation.ts"
+import * as Heap from "../../src/tensor/wasm/Heap.ts"
 import { everywhere } from "../tensor/Parity.ts"
 import * as AdapterFixtures from "./AdapterFixtures.ts"
 import * as Reference from "./Reference.ts"
@@ -230,6 +234,39 @@ const lora = (it: Vitest.MethodsNonLive<Backend>) => {
 }
 
 for (const name of everywhere) layer(Backend.layer(name))(`Lora on ${name}`, lora)
+
+layer(Backend.layer("wasm"))("memory", (it) => {
+  it.effect("is four bytes for each number of the base, and no gradient, where full training takes sixteen", () =>
+    Effect.gen(function*() {
+      const { tf } = yield* Backend
+      const config = Gpt2.config({ vocabularySize: 97, positions: 8, width: 256, layers: 4, heads: 4, dropout: 0 })
+      const model = yield* Gpt2.family.make(config, "causal-language-modeling")
+      const base = Architecture.initialize(model, 1)
+      const tokens = Int32Array.from({ length: 8 }, (_, at) => at)
+      const batch = Examples.collate(model, [{ tokens, labels: tokens }], Examples.oneEach([0]))
+      const total = Array.from(base.values()).reduce((sum, { data }) => sum + data.length, 0)
+      const peak = Effect.fnUntraced(function*(adapter: Lora.Placement | undefined) {
+        const meter = Heap.meter((tf.backend() as unknown as Heap.WasmBackend).wasm)
+        const stepper = Step.make(tf, {
+          model,
+          adapter,
+          parameters: adapter === undefined ? base : new Map([...base, ...Lora.initialize(adapter, base, 1)]),
+          targets: (adapter === undefined ? model.parameters : Lora.parametersOf(adapter)).map(Optimizer.target),
+          totalSteps: 2,
+          hyperparameters: defaults
+        })
+        yield* Effect.promise(() => stepper.take([batch], 0))
+        stepper.dispose()
+        assert.strictEqual(meter.live(), 0)
+        meter.stop()
+        return meter.peak() / total
+      })
+      const placement = yield* Lora.place(model, Lora.Settings.make({ rank: 2 }))
+      assert.isAbove(yield* peak(undefined), 16)
+      // Beside the base: the adapter with its gradients and moments, and what a text of eight tokens leaves.
+      assert.isBelow(yield* peak(placement), 4 + 16 * Lora.numbersOf(placement) / total + 0.5)
+    }))
+})
 
 describe("Lora", () => {
   it.effect("draws A as PEFT does, uniform within one over the root of its inputs, and B zero", () =>

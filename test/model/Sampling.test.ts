@@ -81,6 +81,8 @@ describe("choosing the next token", () => {
     const logits = Float32Array.of(0, 1, 0, 1, 0)
     Sampling.warp(logits, settings({ topP: 0.7 }))
     assert.deepStrictEqual(Array.from(logits), [0, 1, -Infinity, 1, -Infinity])
+    Sampling.warp(logits, settings({ topP: 0 }))
+    assert.deepStrictEqual(Array.from(logits), [-Infinity, 1, -Infinity, -Infinity, -Infinity])
   })
 
   it("draws as often as the softmax of what is left says", () => {
@@ -112,6 +114,36 @@ describe("choosing the next token", () => {
     assert.strictEqual(Sampling.next(Float32Array.of(1, 3, 2, 3), [], Sampling.greedy, nobody), 1)
     const penalized = { ...Sampling.greedy, repetitionPenalty: 2 }
     assert.strictEqual(Sampling.next(Float32Array.of(1, 3, 2, 2.5), [1], penalized, nobody), 3)
+  })
+
+  it("leaves of large vocabularies what sorting all of them would leave", () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const random = Random.make(seed, "vocabulary")
+      const spread = [0.01, 1, 4, 30, 400][seed % 5]!
+      const ties = seed % 2 === 0
+      const logits = Float32Array.from({ length: 1 + random.integer(3000) }, () => {
+        const logit = spread * random.normal()
+        // Without the negative zero.
+        return ties ? Math.round(logit) + 0 : logit
+      })
+      const sorted = logits.toSorted().toReversed()
+      const topK = 1 + random.integer(logits.length)
+      const top = logits.slice()
+      Sampling.warp(top, settings({ topK }))
+      assert.deepStrictEqual(top, logits.map((logit) => logit >= sorted[topK - 1]! ? logit : -Infinity))
+      const topP = random.uniform()
+      const weights = Float64Array.from(sorted, (logit) => Math.exp(logit - sorted[0]!))
+      const total = weights.reduce((sum, weight) => sum + weight, 0)
+      let kept = 1
+      for (let sum = weights[0]!; sum < topP * total; sum += weights[kept++]!);
+      const nucleus = logits.slice()
+      Sampling.warp(nucleus, settings({ topP }))
+      assert.deepStrictEqual(
+        nucleus.filter((logit) => logit > -Infinity).toSorted().toReversed(),
+        sorted.slice(0, kept),
+        `seed ${seed}, top-p ${topP}`
+      )
+    }
   })
 
   it("draws only what is possible, at either end of the uniform numbers", () => {

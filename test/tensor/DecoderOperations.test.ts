@@ -133,7 +133,7 @@ describe("gatedSilu", () => {
       Effect.gen(function*() {
         const far = [-1e4, -30, 0, 30, 1e4]
         const [value, slope] = yield* on(name, (tf) => {
-          const gate = tf.tensor1d(far), up = tf.fill([5], 2)
+          const gate = tf.tensor1d(far), up = tf.mul(tf.onesLike(gate), 2)
           return [
             gatedSilu(tf, gate, up),
             tf.grads((gate: Tensor, up: Tensor) => gatedSilu(tf, gate, up))([gate, up])[0]!

@@ -47,7 +47,7 @@ describe("lowRank", () => {
       ([outer, inputs, outputs, rank]) =>
         equal(
           (tf, x: Tensor, down: Tensor2D, up: Tensor2D) =>
-            LowRank.lowRank(tf, x, { down, up, scaling, factors: drops ? factorsFor(tf, x.shape) : undefined }),
+            LowRank.lowRank(tf, x, { down, up, scaling, factors: drops ? () => factorsFor(tf, x.shape) : undefined }),
           (tf, x: Tensor, down: Tensor2D, up: Tensor2D) => {
             const seen = drops ? tf.mul(x, factorsFor(tf, x.shape).values) : x
             return tf.reshape(plain.lowRank(tf, seen, down, up), [...outer, outputs])
@@ -74,7 +74,7 @@ describe("decomposed", () => {
           return equal(
             (tf, x: Tensor, down: Tensor2D, up: Tensor2D, magnitude: Tensor1D) => {
               const weight = transposed ? tf.transpose(weightOf(tf)) : weightOf(tf)
-              const factors = drops ? factorsFor(tf, x.shape) : undefined
+              const factors = drops ? () => factorsFor(tf, x.shape) : undefined
               return LowRank.decomposed(tf, x, weight, biasOf(tf), {
                 down,
                 up,

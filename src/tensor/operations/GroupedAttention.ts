@@ -48,7 +48,7 @@ const check = (
  */
 export const groupedAttention = (tf: Tf, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor => {
   const fits = q.rank === 4 && k.rank === 4 && q.shape[0] === k.shape[0] && q.shape[3] === k.shape[3] &&
-    q.shape[1]! % k.shape[1]! === 0 && v.shape.join() === k.shape.join()
+    Number.isInteger(q.shape[1]! / k.shape[1]!) && v.shape.join() === k.shape.join()
   check("groupedAttention", [q, k, v], fits, "each other")
   return tf.tidy(() => attend(tf, q, k, v, mask).value)
 }

@@ -13,22 +13,29 @@ export interface LowRank {
   /** `[out, rank]`: PEFT's `lora_B`. */
   readonly up: Tensor2D
   readonly scaling: number
-  /** Factors of dropout for `x`, of its shape. */
-  readonly factors?: Factors | undefined
+  /** Draws the factors of dropout for `x`, of its shape: the same each time, so that they need not be kept. */
+  readonly factors?: (() => Factors | undefined) | undefined
 }
 
-const check = (name: string, x: Tensor, { down, factors, up }: LowRank) => {
+const check = (name: string, x: Tensor, { down, up }: LowRank) => {
   if (last(x) !== down.shape[1] || down.shape[0] !== up.shape[1]) {
     throw new RangeError(`${name}: x ${shapeOf(x)}, down ${shapeOf(down)} and up ${shapeOf(up)} do not fit`)
   }
-  if (factors !== undefined && factors.values.shape.join() !== x.shape.join()) {
-    throw new RangeError(`${name}: dropout factors ${shapeOf(factors.values)} are not ${shapeOf(x)}`)
+}
+
+/** The factors as rows; `undefined` where nothing is dropped. */
+const draw = (tf: Tf, x: Tensor, factors: LowRank["factors"]): Tensor2D | undefined => {
+  const values = factors?.()?.values
+  if (values === undefined) return undefined
+  if (values.shape.join() !== x.shape.join()) {
+    throw new RangeError(`dropout factors ${shapeOf(values)} are not ${shapeOf(x)}`)
   }
+  return rows(tf, values)
 }
 
 /** `x` as rows, some of its numbers dropped. */
-const dropped = (tf: Tf, x: Tensor, factors: Tensor | undefined): Tensor2D =>
-  factors === undefined ? rows(tf, x) : tf.mul(rows(tf, x), rows(tf, factors))
+const dropped = (tf: Tf, x: Tensor, factors: Tensor2D | undefined): Tensor2D =>
+  factors === undefined ? rows(tf, x) : tf.mul(rows(tf, x), factors)
 
 /**
  * `scaling (x downᵀ) upᵀ`, with gradients for `x`, `down` and `up`. Kept for them are `x` and its rows of `rank` numbers.
@@ -40,12 +47,13 @@ export const lowRank = (tf: Tf, x: Tensor, options: LowRank): Tensor => {
   check("lowRank", x, options)
   const { down, factors, scaling, up } = options
   return differentiable(tf, [x, down, up], () => {
-    const inner: Tensor2D = tf.mul(tf.matMul(dropped(tf, x, factors?.values), down, false, true), scaling)
+    const inner: Tensor2D = tf.mul(tf.matMul(dropped(tf, x, draw(tf, x, factors)), down, false, true), scaling)
     return {
       value: tf.reshape(tf.matMul(inner, up, false, true), [...x.shape.slice(0, -1), up.shape[0]]),
-      saved: [x, down, up, inner, ...factors === undefined ? [] : [factors.values]],
+      saved: [x, down, up, inner],
       gradient: (dy, saved) => {
-        const [x, down, up, inner, kept] = saved as [Tensor, Tensor2D, Tensor2D, Tensor2D, Tensor?]
+        const [x, down, up, inner] = saved as [Tensor, Tensor2D, Tensor2D, Tensor2D]
+        const kept = draw(tf, x, factors)
         const dyRows = rows(tf, dy)
         const dInner: Tensor2D = tf.mul(tf.matMul(dyRows, up), scaling)
         return [
@@ -99,18 +107,19 @@ export const decomposed = (
       return tf.sqrt(tf.sum(tf.square(tf.add(weight, tf.mul(change, scaling))), transposed ? 1 : 0))
     })
     const stretch: Tensor1D = tf.div(magnitude, length)
-    const seen = dropped(tf, x, factors?.values)
+    const kept = draw(tf, x, factors)
+    const seen = dropped(tf, x, kept)
     const inner: Tensor2D = tf.mul(tf.matMul(seen, down, false, true), scaling)
     const along: Tensor2D = tf.add(tf.matMul(seen, weight, false, transposed), tf.matMul(inner, up, false, true))
     const stretched: Tensor2D = tf.mul(along, stretch)
-    const product: Tensor2D = factors === undefined
+    const product: Tensor2D = kept === undefined
       ? stretched
       : tf.add(stretched, tf.matMul(tf.sub(rows(tf, x), seen), weight, false, transposed))
     return {
       value: tf.reshape(bias === undefined ? product : tf.add(product, bias), [...x.shape.slice(0, -1), up.shape[0]]),
-      saved: [x, weight, down, up, inner, along, stretch, length, ...factors === undefined ? [] : [factors.values]],
+      saved: [x, weight, down, up, inner, along, stretch, length],
       gradient: (dy, saved) => {
-        const [x, weight, down, up, inner, along, stretch, length, kept] = saved as [
+        const [x, weight, down, up, inner, along, stretch, length] = saved as [
           Tensor,
           Tensor2D,
           Tensor2D,
@@ -118,9 +127,9 @@ export const decomposed = (
           Tensor2D,
           Tensor2D,
           Tensor1D,
-          Tensor1D,
-          Tensor?
+          Tensor1D
         ]
+        const kept = draw(tf, x, factors)
         const dyRows = rows(tf, dy)
         const dAlong: Tensor2D = tf.mul(dyRows, stretch)
         const dInner: Tensor2D = tf.mul(tf.matMul(dAlong, up), scaling)

@@ -1,0 +1,85 @@
+/**
+ * BERT: the encoder with a pooler, a dense layer on the first token, under its classifiers of sequences.
+ */
+import * as Effect from "effect/Effect"
+import type { Tensor2D } from "../tensor/Backend.ts"
+import type { Family, Head } from "./Architecture.ts"
+import * as Dropout from "./Dropout.ts"
+import * as Encoder from "./Encoder.ts"
+import { readBert, type Settings } from "./EncoderSettings.ts"
+
+const modelType = "bert"
+
+/** The names in a layer, which RoBERTa's are too. */
+export const names = (body: string): Encoder.Names => ({
+  body,
+  layers: "encoder.layer",
+  query: "attention.self.query",
+  key: "attention.self.key",
+  value: "attention.self.value",
+  output: "attention.output.dense",
+  attentionNorm: "attention.output.LayerNorm",
+  up: "intermediate.dense",
+  down: "output.dense",
+  norm: "output.LayerNorm"
+})
+
+const pooler = "bert.pooler.dense"
+
+const sequenceClassifier = (settings: Settings): Encoder.Top => ({
+  linears: [
+    Encoder.headLinear(settings, pooler),
+    Encoder.headLinear(settings, "classifier", settings.classes)
+  ],
+  outputs: settings.classes,
+  logits: (tf, weights, rows, dropout) => {
+    const pooled = tf.tanh(weights.linear(pooler, rows))
+    return weights.linear(
+      "classifier",
+      Dropout.apply(tf, pooled, dropout, "head", settings.sequenceDropout)
+    ) as Tensor2D
+  }
+})
+
+const topOf = (settings: Settings, head: Head): Encoder.Top => {
+  switch (head) {
+    case "sequence-classification":
+    case "sequence-regression":
+      return sequenceClassifier(settings)
+    case "token-classification":
+      return Encoder.tokenClassifier(settings)
+    default:
+      // A pre-trained body comes with a pre-trained pooler, which its classifiers start from.
+      return { ...Encoder.bare(settings), kept: [Encoder.headLinear(settings, pooler)] }
+  }
+}
+
+const variant: Encoder.Variant = {
+  names: names("bert"),
+  maximumLength: ({ positions }) => positions,
+  positions: (_, batch) => Encoder.packedPositions(batch),
+  constantPosition: () => undefined,
+  top: topOf
+}
+
+export const family: Family = {
+  modelType,
+  architectures: {
+    "sequence-classification": "BertForSequenceClassification",
+    "sequence-regression": "BertForSequenceClassification",
+    "token-classification": "BertForTokenClassification",
+    none: "BertModel"
+  },
+  otherArchitectures: [
+    "BertForMaskedLM",
+    "BertForPreTraining",
+    "BertForNextSentencePrediction",
+    "BertForMultipleChoice",
+    "BertForQuestionAnswering"
+  ],
+  canonicalName: Encoder.canonicalName(variant.names, /^(embeddings|encoder|pooler)\./),
+  make: Effect.fnUntraced(function*(config, head) {
+    const settings = yield* readBert(config, { modelType, vocabularySize: 30_522, paddingId: 0 })
+    return yield* Encoder.make(variant, settings, config, head)
+  })
+}
