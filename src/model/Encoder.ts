@@ -187,7 +187,8 @@ const hidden = (
       weight(`${name}.bias`) as Tensor1D,
       settings.epsilon
     )
-  const drop = (place: string, x: Tensor, rate: number) => Dropout.apply(tf, x, dropout, `${names.body}.${place}`, rate)
+  const drop = (place: string, x: Tensor, rate: number | undefined) =>
+    rate === undefined ? x : Dropout.apply(tf, x, dropout, `${names.body}.${place}`, rate)
 
   const placeEmbeddings = (): Tensor => {
     const table = weight("embeddings.position_embeddings.weight") as Tensor2D

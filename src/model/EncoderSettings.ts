@@ -92,8 +92,8 @@ export interface Settings {
   readonly embeddingDropout: number
   /** Of the weights of attention. */
   readonly attentionDropout: number
-  /** Of what attention gives, after its output projection. */
-  readonly projectionDropout: number
+  /** Of what attention gives, after its output projection; `undefined` where the family does not drop there. */
+  readonly projectionDropout: number | undefined
   readonly feedForwardDropout: number
   readonly sequenceDropout: number
   readonly tokenDropout: number
@@ -221,7 +221,7 @@ export const readDistilBert = Effect.fnUntraced(function*(config: Config): Effec
     sinusoids: fields.sinusoidal_pos_embds ?? false,
     embeddingDropout: dropout,
     attentionDropout: fields.attention_dropout ?? 0.1,
-    projectionDropout: 0,
+    projectionDropout: undefined,
     feedForwardDropout: dropout,
     sequenceDropout: fields.seq_classif_dropout ?? 0.2,
     tokenDropout: dropout,

@@ -4,13 +4,25 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Config, Family, Head, InvalidConfig, Model } from "./Architecture.ts"
+import * as Bert from "./Bert.ts"
+import * as DistilBert from "./DistilBert.ts"
 import * as Gpt2 from "./Gpt2.ts"
 import * as Heads from "./Heads.ts"
 import * as Llama from "./Llama.ts"
 import * as Qwen2 from "./Qwen2.ts"
 import * as Qwen3 from "./Qwen3.ts"
+import * as Roberta from "./Roberta.ts"
 
-export const families: ReadonlyArray<Family> = [Gpt2.family, Llama.family, Qwen2.family, Qwen3.family]
+export const families: ReadonlyArray<Family> = [
+  Gpt2.family,
+  Llama.family,
+  Qwen2.family,
+  Qwen3.family,
+  Bert.family,
+  Roberta.family,
+  Roberta.multilingual,
+  DistilBert.family
+]
 
 /** A config.json that names a model type or a class that no family here has. */
 export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>()("UnknownArchitecture", {

@@ -185,6 +185,22 @@ layer(Backend.layer("wasm"))("Predict", (it) => {
       }
     }))
 
+  it.effect("gives the token classifier's logits of transformers", () =>
+    Effect.gen(function*() {
+      const { checkpoint, examples, logits, loss } = yield* load("bert-token-classification")
+      const found = yield* Predict.tag({ checkpoint, examples, batchSize: 3 })
+      assert.closeTo(found.meanLoss, loss, 1e-6 * loss)
+      const time = logits.length / examples.length / found.classes
+      for (const [index, { labels }] of examples.entries()) {
+        const positions = Array.from(labels!.keys()).filter((position) => labels![position]! >= 0)
+        const expected = positions.flatMap((position) => {
+          const start = (index * time + position) * found.classes
+          return Array.from(logits.subarray(start, start + found.classes))
+        })
+        assert.isAtMost(Reference.relative(found.logits[index]!, expected), 1e-5)
+      }
+    }))
+
   it.effect("refuses the wrong kind of model and tokens it does not know", () =>
     Effect.gen(function*() {
       const language = yield* load("gpt2"), classifier = yield* load("gpt2-classification")

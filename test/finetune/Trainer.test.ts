@@ -1,28 +1,17 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
 import * as Predict from "../../src/evaluate/Predict.ts"
 import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Resume from "../../src/finetune/Resume.ts"
-import * as Step from "../../src/finetune/Step.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
-import type { Batch, Example } from "../../src/model/Examples.ts"
+import type { Example } from "../../src/model/Examples.ts"
 import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
-import * as Safetensors from "../../src/model/Safetensors.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Random from "../../src/random/Random.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { everywhere } from "../tensor/Parity.ts"
-
-const folder = (name: string): Map<string, Uint8Array> => {
-  const url = new URL(`../fixtures/hf/${name}/`, import.meta.url)
-  return new Map(
-    readdirSync(url).filter((file) => file.includes("."))
-      .map((file) => [file, new Uint8Array(readFileSync(new URL(file, url)))])
-  )
-}
 
 const labels = ["a", "b", "c"]
 const task = { head: "sequence-classification", labels } as const
@@ -57,65 +46,6 @@ const small = Effect.gen(function*() {
 })
 
 const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
-  for (const name of ["gpt2", "gpt2-classification"]) {
-    it.effect(`follows twenty steps of torch on ${name}`, () =>
-      Effect.gen(function*() {
-        const files = folder(name)
-        const checkpoint = yield* Checkpoint.fromFiles(files)
-        const model = yield* Checkpoint.modelOf(checkpoint)
-        const { tensors } = yield* Safetensors.decode(files.get("reference.safetensors")!)
-        const reference = JSON.parse(new TextDecoder().decode(files.get("reference.json")))
-        const integer = (key: string) => Int32Array.from(tensors.get(key)!.data as BigInt64Array, Number)
-        const causal = model.head === "causal-language-modeling"
-        const key = causal ? "train_batches" : "train_input_ids"
-        const [steps, size, time] = tensors.get(key)!.shape as [number, number, number]
-        const ids = integer(key)
-        const batchOf = (step: number): Batch => {
-          const examples = Array.from({ length: size }, (_, row): Example => {
-            const start = (step * size + row) * time
-            if (causal) return { tokens: ids.subarray(start, start + time) }
-            const length = integer("train_attention_mask").subarray(start, start + time).reduce(
-              (sum, one) => sum + one,
-              0
-            )
-            return { tokens: ids.subarray(start, start + length), label: integer("train_labels")[step * size + row]! }
-          })
-          return Examples.collate(model, examples, Array.from(examples.keys(), (row) => [row]))
-        }
-        const { tf } = yield* Backend
-        const before = tf.memory().numTensors
-        const { hyperparameters: given } = reference
-        const stepper = Step.make(tf, {
-          model,
-          parameters: checkpoint.tensors,
-          totalSteps: steps,
-          hyperparameters: {
-            ...defaults,
-            learningRate: given.learning_rate,
-            weightDecay: given.weight_decay,
-            beta1: given.beta1,
-            beta2: given.beta2,
-            epsilon: given.epsilon,
-            maxGradientNorm: given.max_grad_norm,
-            warmupRatio: given.warmup_steps / given.steps,
-            schedule: "cosine",
-            dropout: 0
-          }
-        })
-        assert.strictEqual(reference.trajectory.length, 20)
-        for (const expected of reference.trajectory) {
-          const found = yield* Effect.promise(() => stepper.take([batchOf(expected.step)], expected.step))
-          const close = (value: number, wanted: number, what: string) =>
-            assert.isAtMost(Math.abs(value - wanted), 1e-4 * Math.abs(wanted), `${what} at step ${expected.step}`)
-          close(found.loss, expected.loss, "loss")
-          close(found.gradientNorm, expected.grad_norm, "gradient norm")
-          close(found.learningRate, expected.learning_rate, "learning rate")
-        }
-        stepper.dispose()
-        assert.strictEqual(tf.memory().numTensors, before)
-      }))
-  }
-
   it.effect("learns, reports each step in order, and leaves nothing on the backend", () =>
     Effect.gen(function*() {
       const options = yield* small

@@ -9,9 +9,7 @@ import { everywhere } from "../tensor/Parity.ts"
 import * as Reference from "./Reference.ts"
 
 const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
-  for (const name of ["gpt2", "gpt2-classification"]) {
-    it.effect(`gives transformers' logits, loss and gradients of ${name}`, () => Reference.agrees(name))
-  }
+  Reference.tests(it, ["gpt2", "gpt2-classification"])
 
   it.effect("drops the same for a seed and a step, and its mean is the undropped value", () =>
     Effect.gen(function*() {
