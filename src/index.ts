@@ -81,6 +81,11 @@ export * as Bootstrap from "./evaluate/Bootstrap.ts"
 export * as Classification from "./evaluate/Classification.ts"
 export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
 export { EvaluateGenerations, GenerationEvaluation, GenerationPrediction } from "./evaluate/EvaluateGenerations.ts"
+export {
+  EvaluateLanguageModel,
+  LanguageModelEvaluation,
+  LanguageModelPrediction
+} from "./evaluate/EvaluateLanguageModel.ts"
 export { FineTune, FineTuneConversations, FineTuneScores, FineTuneTags } from "./finetune/FineTune.ts"
 export { Pretrain, Text } from "./finetune/Pretrain.ts"
 export {
@@ -94,6 +99,7 @@ export * as Checkpoint from "./model/Checkpoint.ts"
 export * as Gpt2 from "./model/Gpt2.ts"
 export { InitializeModel } from "./model/InitializeModel.ts"
 export { LoadModel } from "./model/LoadModel.ts"
+export { MergeAdapter } from "./model/MergeAdapter.ts"
 export * as PretrainedModel from "./model/PretrainedModel.ts"
 export * as Tokenizer from "./model/Tokenizer.ts"
 export * as Random from "./random/Random.ts"

@@ -8,8 +8,11 @@ const hidden = /[\p{Control}\u2028\u2029\u200b\u200e\u200f\u2060\u061c\u202a-\u2
 
 /** The text on one line, with what cannot be seen written out. */
 export const visible = (text: string): string =>
-  text.toWellFormed().replaceAll(hidden, (character) =>
-    character === "\n" ? "\\n" : character === "\t" ? "\\t" : `\\u{${character.codePointAt(0)!.toString(16)}}`)
+  text.toWellFormed().replaceAll(
+    hidden,
+    (character) =>
+      character === "\n" ? "\\n" : character === "\t" ? "\\t" : `\\u{${character.codePointAt(0)!.toString(16)}}`
+  )
 
 /** A text within a line or a cell. */
 export const text = (value: string): string =>

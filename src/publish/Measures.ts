@@ -114,13 +114,13 @@ export interface Scored {
   readonly scores: (examples: Uint32Array) => Readonly<Record<string, number>>
 }
 
-const mean = (values: ArrayLike<number>, examples: Uint32Array): number => {
+const total = (values: ArrayLike<number>, examples: Uint32Array): number => {
   let sum = 0
   for (let i = 0; i < examples.length; i++) sum += values[examples[i]!]!
-  return sum / examples.length
+  return sum
 }
 
-const total = (values: ArrayLike<number>, examples: Uint32Array): number => mean(values, examples) * examples.length
+const mean = (values: ArrayLike<number>, examples: Uint32Array): number => total(values, examples) / examples.length
 
 const numbers = <Row>(rows: ReadonlyArray<Row>, of: (row: Row) => number | boolean): Float64Array =>
   Float64Array.from(rows, (row) => Number(of(row)))

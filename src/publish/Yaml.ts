@@ -9,7 +9,8 @@ export interface Mapping {
 }
 
 /** Characters that YAML does not take as they are within quotes, and those that cannot be seen. */
-const escaped = /["\\\p{Control}\u2028\u2029\u200b\u200e\u200f\u2060\u061c\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]/gu
+const escaped =
+  /["\\\p{Control}\u2028\u2029\u200b\u200e\u200f\u2060\u061c\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]/gu
 
 const hexadecimal = (character: string): string => {
   const point = character.codePointAt(0)!

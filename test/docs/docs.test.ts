@@ -17,6 +17,7 @@ const pages = [
   "docs/quickstart.md",
   "docs/stages.md",
   "docs/data.md",
+  "docs/fine-tuning.md",
   "docs/studies.md",
   "docs/results.md",
   "docs/backends.md",
@@ -42,7 +43,8 @@ const notRun = [
   /^npx vitest run /,
   /^([A-Z_a-z]+=\S+ )*(TENSORFLOW_FOLDER=.* )?sh build\.sh/,
   /^TF_NUM_INTRAOP_THREADS=\d+ npx attune run /,
-  /^npx attune run pipelines\/[a-z-]+\.ts --export data/
+  /^npx attune run pipelines\/[a-z-]+\.ts --export data/,
+  /^npx attune run pipelines\/date-instructions\.ts$/
 ]
 
 /** What may stand in an `sh` block besides. */
@@ -231,7 +233,7 @@ it("the README shows the pipeline of the quickstart", () => {
 
 describe("links", () => {
   const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
-  const all = [...pages, "docs/cli.md", "docs/tables.md"].filter((page) => fs.existsSync(path.join(root, page)))
+  const all = [...pages, "docs/cli.md", "docs/hyperparameters.md", "docs/tables.md"].filter((page) => fs.existsSync(path.join(root, page)))
   const links = all.flatMap((page) => Guide.links(page, read(page)))
   it.each(links)("$page → $target", ({ page, target }) => {
     const [file = "", anchor] = target.split("#")
