@@ -43,6 +43,7 @@ export * as Tables from "./results/Tables.ts"
 // Data
 export * as Conversation from "./dataset/Conversation.ts"
 export { BadRow, DataError } from "./dataset/DataError.ts"
+export * as HubFolder from "./dataset/HubFolder.ts"
 export { LabeledText } from "./dataset/LabeledText.ts"
 export { LoadConversations } from "./dataset/LoadConversations.ts"
 export { LoadExamples, Rejected } from "./dataset/LoadExamples.ts"
@@ -76,16 +77,22 @@ export { SplitScores } from "./dataset/SplitScores.ts"
 export { SplitTags } from "./dataset/SplitTags.ts"
 export { TaggedWords } from "./dataset/TaggedWords.ts"
 
-// Models, fine-tuning, evaluation
-export * as Bootstrap from "./evaluate/Bootstrap.ts"
-export * as Classification from "./evaluate/Classification.ts"
-export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
-export { EvaluateGenerations, GenerationEvaluation, GenerationPrediction } from "./evaluate/EvaluateGenerations.ts"
-export {
-  EvaluateLanguageModel,
-  LanguageModelEvaluation,
-  LanguageModelPrediction
-} from "./evaluate/EvaluateLanguageModel.ts"
+// Models
+export * as Adapter from "./model/Adapter.ts"
+export * as Checkpoint from "./model/Checkpoint.ts"
+export * as Generation from "./model/Generation.ts"
+export * as Gpt2 from "./model/Gpt2.ts"
+export { InitializeModel } from "./model/InitializeModel.ts"
+export * as Llama from "./model/Llama.ts"
+export { LoadModel } from "./model/LoadModel.ts"
+export * as Lora from "./model/Lora.ts"
+export { MergeAdapter } from "./model/MergeAdapter.ts"
+export * as PretrainedModel from "./model/PretrainedModel.ts"
+export * as Sampling from "./model/Sampling.ts"
+export * as Tokenizer from "./model/Tokenizer.ts"
+export * as Random from "./random/Random.ts"
+
+// Fine-tuning
 export { FineTune, FineTuneConversations, FineTuneScores, FineTuneTags } from "./finetune/FineTune.ts"
 export { Pretrain, Text } from "./finetune/Pretrain.ts"
 export {
@@ -95,11 +102,31 @@ export {
   fineTuneThrough
 } from "./finetune/Rungs.ts"
 export { FineTuned } from "./finetune/Training.ts"
-export * as Checkpoint from "./model/Checkpoint.ts"
-export * as Gpt2 from "./model/Gpt2.ts"
-export { InitializeModel } from "./model/InitializeModel.ts"
-export { LoadModel } from "./model/LoadModel.ts"
-export { MergeAdapter } from "./model/MergeAdapter.ts"
-export * as PretrainedModel from "./model/PretrainedModel.ts"
-export * as Tokenizer from "./model/Tokenizer.ts"
-export * as Random from "./random/Random.ts"
+
+// Evaluation
+export { ClassScores, Evaluate, Evaluation, Prediction } from "./evaluate/Evaluate.ts"
+export { EvaluateGenerations, GenerationEvaluation, GenerationPrediction } from "./evaluate/EvaluateGenerations.ts"
+export {
+  EvaluateLanguageModel,
+  LanguageModelEvaluation,
+  LanguageModelPrediction
+} from "./evaluate/EvaluateLanguageModel.ts"
+export { EvaluateScores, ScoreEvaluation, ScorePrediction } from "./evaluate/EvaluateScores.ts"
+export { EvaluateTags, TagEvaluation, TagPrediction } from "./evaluate/EvaluateTags.ts"
+export * as Predict from "./evaluate/Predict.ts"
+
+// Scores, intervals, tests
+export * as Bleu from "./evaluate/Bleu.ts"
+export * as Bootstrap from "./evaluate/Bootstrap.ts"
+export * as Chrf from "./evaluate/Chrf.ts"
+export * as Classification from "./evaluate/Classification.ts"
+export * as ClassProbabilities from "./evaluate/ClassProbabilities.ts"
+export * as ExactMatch from "./evaluate/ExactMatch.ts"
+export * as LanguageModel from "./evaluate/LanguageModel.ts"
+export * as MultipleTesting from "./evaluate/MultipleTesting.ts"
+export * as PairedTest from "./evaluate/PairedTest.ts"
+export * as Regression from "./evaluate/Regression.ts"
+export * as Rouge from "./evaluate/Rouge.ts"
+export * as Tagging from "./evaluate/Tagging.ts"
+export * as TokenF1 from "./evaluate/TokenF1.ts"
+export * as TwoWayBootstrap from "./evaluate/TwoWayBootstrap.ts"

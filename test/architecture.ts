@@ -47,7 +47,7 @@ const seams: ReadonlyArray<{ readonly library: RegExp; readonly folder: string }
   { library: /^hyparquet/, folder: "store" },
   { library: /^oxc-parser$/, folder: "fingerprint" },
   { library: /^csv-parse/, folder: "dataset" },
-  { library: /^@huggingface\/tokenizers$/, folder: "model" }
+  { library: /^@huggingface\//, folder: "model" }
 ]
 
 const writes = /\bfs\.(write|append|mkdir|rm|rename|unlink|copy|truncate|createWriteStream|link|symlink|open)\w*\(/

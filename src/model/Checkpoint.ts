@@ -97,7 +97,7 @@ export type ReadError =
 const weightsFile = "model.safetensors"
 const indexFile = "model.safetensors.index.json"
 
-/** Files that belong to a tokenizer in hub layout, of any family. */
+/** Files that go along with the weights in hub layout, of any family: what reads texts and writes them. */
 export const tokenizerFiles: ReadonlyArray<string> = [
   Tokenizer.fileNames.tokenizer,
   Tokenizer.fileNames.config,
@@ -106,7 +106,8 @@ export const tokenizerFiles: ReadonlyArray<string> = [
   "vocab.json",
   "merges.txt",
   "vocab.txt",
-  "chat_template.jinja"
+  "chat_template.jinja",
+  "generation_config.json"
 ]
 
 const requireFile = (files: Files, file: string): Effect.Effect<Uint8Array, MissingFile> => {
