@@ -287,7 +287,12 @@ const hidden = (
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
     const constants: Constants = { mask, selected: layer === settings.layers - 1 ? wanted : undefined }
     if (recompute) {
-      const whole = (x: Tensor, constants: Constants) => feedForward(layer, attend(layer, x, constants))
+      const whole = (x: Tensor, constants: Constants) => {
+        const attended = tf.tidy(() => attend(layer, x, constants))
+        const result = tf.tidy(() => feedForward(layer, attended))
+        attended.dispose()
+        return result
+      }
       through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), constants, whole))
     } else {
       through((x) => attend(layer, x, constants))

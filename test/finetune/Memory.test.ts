@@ -1,16 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
-import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
+import { adapterOf, defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Memory from "../../src/finetune/Memory.ts"
 import * as Optimizer from "../../src/finetune/Optimizer.ts"
 import * as Step from "../../src/finetune/Step.ts"
 import * as Trained from "../../src/finetune/Trained.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
+import * as Adapter from "../../src/model/Adapter.ts"
 import { type Head, initialize, type Model } from "../../src/model/Architecture.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
+import * as Lora from "../../src/model/Lora.ts"
 import * as ModelMemory from "../../src/model/Memory.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Weights from "../../src/model/Weights.ts"
@@ -135,7 +137,20 @@ const measureRun = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, change
   const shape = { head: heads[1], width: 64, layers: 4, heads: 4, vocabulary: 1000, batch: 8, time: 48, dropout: 0.1 }
   const model = yield* modelOf(shape)
   const hyperparameters = { ...defaults, dropout: shape.dropout, batchSize: shape.batch, ...changes }
-  const targets = Trained.targets(model, model.parameters, hyperparameters)
+  const settings = adapterOf(hyperparameters, model.layers)
+  const adapter = settings === undefined ? undefined : yield* Lora.place(model, settings)
+  const base = initialize(model, 1)
+  const parameters = adapter === undefined
+    ? base
+    : Checkpoint.parametersOf({
+      tensors: base,
+      adapter: Adapter.make(model, adapter, Lora.initialize(adapter, base, 1))
+    })
+  const targets = Trained.targets(
+    model,
+    adapter === undefined ? model.parameters : Lora.parametersOf(adapter),
+    hyperparameters
+  )
   const examples = Array.from({ length: shape.batch }, (_, row): Examples.Example => ({
     tokens: Int32Array.from({ length: shape.time }, (_, i) => (row * 31 + i * 7) % shape.vocabulary)
   }))
@@ -147,13 +162,13 @@ const measureRun = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, change
   )
   const before = meter.live()
   meter.reset()
-  const stepper = Step.make(tf, { model, parameters: initialize(model, 1), targets, totalSteps: 10, hyperparameters })
+  const stepper = Step.make(tf, { model, parameters, targets, adapter, totalSteps: 10, hyperparameters })
   yield* Effect.promise(() => stepper.take(parts, 0))
   yield* Effect.promise(() => stepper.take(parts, 1))
   const measured = meter.peak() - before
   stepper.dispose()
   assert.strictEqual(meter.live(), before)
-  return Memory.estimate(tf, { model, examples, hyperparameters, targets }) / measured
+  return Memory.estimate(tf, { model, examples, hyperparameters, targets, adapter }) / measured
 })
 
 describe("the estimate of a run's memory", () => {
@@ -173,13 +188,17 @@ describe("the estimate of a run's memory", () => {
         { optimizer: "sgd" },
         { optimizer: "lion", emaDecay: 0.9 },
         { optimizer: "adafactor" },
-        { optimizer: "muon", microBatchSize: 4 }
+        { optimizer: "muon", microBatchSize: 4 },
+        { adapter: "lora" },
+        { adapter: "lora", loraRank: 32, loraDropout: 0.1, microBatchSize: 2 },
+        { adapter: "lora", gradientCheckpointing: true },
+        { adapter: "dora" }
       ]
       for (const changes of runs) {
         const ratio = yield* measureRun(tf, meter, changes)
         const about = `${JSON.stringify(changes)}: ${ratio}`
         assert.isAtLeast(ratio, 1, about)
-        assert.isAtMost(ratio, 1.3, about)
+        assert.isAtMost(ratio, 1.4, about)
       }
       meter.stop()
     }).pipe(Effect.provide(Backend.layer("wasm"))))
