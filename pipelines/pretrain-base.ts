@@ -7,34 +7,11 @@
  *
  *     npx attune run pipelines/pretrain-base.ts --export data/base
  */
-import {
-  Artifact,
-  Checkpoint,
-  Gpt2,
-  LabeledText,
-  Node,
-  Pipeline,
-  Pretrain,
-  PretrainedModel,
-  Stage,
-  Text,
-  Tokenizer
-} from "attune"
+import { Artifact, LabeledText, Node, Pipeline, Pretrain, Stage, Text } from "attune"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { ByteLevelGpt2 } from "./byte-level-gpt2.ts"
 import { names } from "./names.ts"
-
-/** An untrained GPT-2 whose tokens are the bytes of UTF-8. */
-const ByteLevelGpt2 = Stage.make("byte-level-gpt2", {
-  inputs: {},
-  params: { width: Schema.Int, layers: Schema.Int, heads: Schema.Int, positions: Schema.Int, seed: Schema.Int },
-  output: PretrainedModel.PretrainedModel,
-  error: PretrainedModel.ModelError,
-  run: Effect.fn("ByteLevelGpt2")(function*(_, { seed, ...shape }) {
-    const config = Gpt2.config({ vocabularySize: 257, endOfTextId: 256, dropout: 0, ...shape })
-    return yield* PretrainedModel.store(yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), seed))
-  })
-})
 
 /** The names without their languages. */
 const Unlabel = Stage.make("unlabel", {

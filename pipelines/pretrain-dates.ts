@@ -4,22 +4,10 @@
  *
  *     npx attune run pipelines/pretrain-dates.ts --export data/dates-base
  */
-import { Checkpoint, Gpt2, Node, Pipeline, Pretrain, PretrainedModel, Stage, Tokenizer } from "attune"
-import * as Effect from "effect/Effect"
+import { Node, Pipeline, Pretrain, Stage } from "attune"
 import * as Schema from "effect/Schema"
+import { ByteLevelGpt2 } from "./byte-level-gpt2.ts"
 import { DateLines, icu } from "./date-texts.ts"
-
-/** An untrained GPT-2 whose tokens are the bytes of UTF-8. */
-const ByteLevelGpt2 = Stage.make("byte-level-gpt2", {
-  inputs: {},
-  params: { width: Schema.Int, layers: Schema.Int, heads: Schema.Int, positions: Schema.Int, seed: Schema.Int },
-  output: PretrainedModel.PretrainedModel,
-  error: PretrainedModel.ModelError,
-  run: Effect.fn("ByteLevelGpt2")(function*(_, { seed, ...shape }) {
-    const config = Gpt2.config({ vocabularySize: 257, endOfTextId: 256, dropout: 0, ...shape })
-    return yield* PretrainedModel.store(yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), seed))
-  })
-})
 
 export default Pipeline.make({
   settings: {

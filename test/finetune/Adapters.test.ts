@@ -1,51 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
-import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
+import type { Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Resume from "../../src/finetune/Resume.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
-import type { Example } from "../../src/model/Examples.ts"
-import * as Gpt2 from "../../src/model/Gpt2.ts"
-import * as Tokenizer from "../../src/model/Tokenizer.ts"
-import * as Random from "../../src/random/Random.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
+import { letters } from "./letters.ts"
 
-const small = Effect.gen(function*() {
-  const config = Gpt2.config({
-    vocabularySize: 257,
-    positions: 16,
-    width: 16,
-    layers: 2,
-    heads: 2,
-    endOfTextId: 256,
-    initializerRange: 0.1
-  })
-  const model = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
-  const random = Random.make(3, "texts")
-  const examples = Array.from({ length: 24 }, (_, i): Example => ({
-    tokens: Int32Array.from({ length: 1 + random.integer(9) }, (_, j) => j === 0 ? 64 + i % 3 : random.integer(256)),
-    label: i % 3
-  }))
-  const hyperparameters: Hyperparameters = {
-    ...defaults,
+/** The same run with an adapter. */
+const small = Effect.map(letters, ({ hyperparameters, ...run }) => ({
+  ...run,
+  hyperparameters: {
+    ...hyperparameters,
     learningRate: 0.02,
-    epochs: 6,
-    weightDecay: 0.1,
-    seed: 7,
+    schedule: "linear",
     dropout: 0.1,
     adapter: "lora",
     loraRank: 4,
     loraAlpha: 8,
     loraDropout: 0.1
-  }
-  return {
-    model,
-    task: { head: "sequence-classification", labels: ["a", "b", "c"] } as const,
-    examples,
-    hyperparameters
-  }
-})
+  } as const satisfies Hyperparameters
+}))
 
 describe("training an adapter", () => {
   for (const adapter of ["lora", "dora"] as const) {

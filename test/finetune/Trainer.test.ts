@@ -1,54 +1,19 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
-import { defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Resume from "../../src/finetune/Resume.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import type { Example } from "../../src/model/Examples.ts"
 import * as Examples from "../../src/model/Examples.ts"
-import * as Gpt2 from "../../src/model/Gpt2.ts"
-import * as Tokenizer from "../../src/model/Tokenizer.ts"
-import * as Random from "../../src/random/Random.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { everywhere } from "../tensor/Parity.ts"
-
-const labels = ["a", "b", "c"]
-const task = { head: "sequence-classification", labels } as const
-
-/** A tiny untrained model and texts whose class is the letter that they begin with. */
-const small = Effect.gen(function*() {
-  const config = Gpt2.config({
-    vocabularySize: 257,
-    positions: 16,
-    width: 16,
-    layers: 2,
-    heads: 2,
-    endOfTextId: 256,
-    initializerRange: 0.1
-  })
-  const model = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
-  const random = Random.make(3, "texts")
-  const examples = Array.from({ length: 26 }, (_, i): Example => ({
-    tokens: Int32Array.from({ length: 1 + random.integer(9) }, (_, j) => j === 0 ? 64 + i % 3 : random.integer(256)),
-    label: i % 3
-  }))
-  const hyperparameters: Hyperparameters = {
-    ...defaults,
-    learningRate: 0.01,
-    epochs: 6,
-    weightDecay: 0.1,
-    warmupRatio: 0.1,
-    schedule: "cosine",
-    seed: 7
-  }
-  return { model, task, examples, hyperparameters }
-})
+import { labels, letters, task } from "./letters.ts"
 
 const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
   it.effect("learns, reports each step in order, and leaves nothing on the backend", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const { tf } = yield* Backend
       const before = tf.memory()
       const steps: Array<Trainer.StepMetrics> = []
@@ -67,7 +32,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("continues to the bit: six epochs at once, two and four, and through a file in mid-epoch", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const log = (into: Array<unknown>) => ({ steps: _, wallClock: __, ...metrics }: Trainer.StepMetrics) =>
         void into.push(metrics)
       const unbroken: Array<unknown> = []
@@ -91,7 +56,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("continues to the bit with averages, micro-batches, packing and the best weights so far", () =>
     Effect.gen(function*() {
-      const { examples, hyperparameters, ...options } = yield* small
+      const { examples, hyperparameters, ...options } = yield* letters
       const all: Trainer.Options = {
         ...options,
         examples: examples.slice(0, 20),
@@ -126,7 +91,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("stops when the validation loss has ceased to fall, and restores the best", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       // Labels that contradict those of training: the better it learns, the higher this loss.
       const validation = options.examples.map((example) => ({ ...example, label: (example.label! + 1) % 3 }))
       const seen: Array<Trainer.ValidationMetrics> = []
@@ -163,7 +128,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("validates without dropout, as a prediction would", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const seen: Array<number> = []
       const result = yield* Trainer.train({
         ...options,
@@ -178,7 +143,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("resuming a finished run changes nothing", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const done = yield* Trainer.train({ ...options, stopAfterEpochs: 1 })
       const again = yield* Trainer.train({ ...options, stopAfterEpochs: 1, resume: done.state })
       assert.deepStrictEqual(again, done)
@@ -186,7 +151,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("depends on the seed, and on nothing else that is random", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const run = (seed: number) =>
         Trainer.train({ ...options, stopAfterEpochs: 1, hyperparameters: { ...options.hyperparameters, seed } })
       assert.deepStrictEqual(yield* run(7), yield* run(7))
@@ -195,7 +160,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("says at which step it diverged, and cleans up", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const { tf } = yield* Backend
       const before = tf.memory().numTensors
       const hyperparameters = { ...options.hyperparameters, learningRate: 1e6, warmupRatio: 0 }
@@ -209,7 +174,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("can be interrupted between steps, and cleans up", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const { tf } = yield* Backend
       const before = tf.memory().numTensors
       let steps = 0
@@ -226,7 +191,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("pre-trains a language model, whose weights a classifier then starts from", () =>
     Effect.gen(function*() {
-      const { examples, hyperparameters, model } = yield* small
+      const { examples, hyperparameters, model } = yield* letters
       const texts = examples.map(({ tokens }) => ({ tokens: Int32Array.from([...tokens, 256]) }))
       const losses: Array<number> = []
       const pretrained = yield* Trainer.train({
@@ -253,7 +218,7 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
 
   it.effect("refuses what cannot be learned from, before the first step", () =>
     Effect.gen(function*() {
-      const options = yield* small
+      const options = yield* letters
       const tokens = Int32Array.of(1, 2)
       const attempt = (examples: ReadonlyArray<Example>, language = false) =>
         Effect.flip(Trainer.train({
