@@ -1,15 +1,20 @@
 /**
- * The check of a split for texts that are on more than one side, as a stage.
+ * The check of a split for texts that are on more than one side, as a stage for
+ * each kind of example.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
+import type * as Columns from "../store/Columns.ts"
+import * as Conversation from "./Conversation.ts"
 import * as LabeledText from "./LabeledText.ts"
 import * as Leakage from "./Leakage.ts"
 import * as LeakingPairs from "./LeakingPairs.ts"
-import { UnusableSplit } from "./SplitExamples.ts"
-import { SealedTestSplit, TrainSplit, ValidationSplit } from "./Splits.ts"
+import * as ScoredText from "./ScoredText.ts"
+import { UnusableSplit } from "./SplitRows.ts"
+import * as Splits from "./Splits.ts"
+import * as TaggedWords from "./TaggedWords.ts"
 
 /** How many rows of each side have their like on another. */
 const Leaking = Schema.Struct({ train: Schema.Int, validation: Schema.Int, test: Schema.Int })
@@ -76,15 +81,14 @@ const params = {
   listed: Stage.withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 })), 100),
   permutations: Stage.withDefault(Schema.Int.check(Schema.isBetween({ minimum: 16, maximum: 1024 })), 128),
   seed: Stage.withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0),
-  comparisons: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 200_000_000)
+  comparisons: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 100_000_000)
 }
-
-const CheckError = Schema.Union([LeakageFound, Leakage.TooAlike, UnusableSplit])
 
 /** What every check is like, whatever the rows are. */
 const checking = {
-  error: CheckError,
-  // What the data are, they are again.
+  params,
+  error: Schema.Union([LeakageFound, Leakage.TooAlike, UnusableSplit]),
+  // What these data are, they are again.
   keepFailure: () => true
 }
 
@@ -93,17 +97,43 @@ const report = {
   summary: LeakageSummary
 }
 
-type Policy = "report" | "fail" | "drop-from-train"
+type Options = Leakage.Options & { readonly policy: "report" | "fail" | "drop-from-train" }
 
-/** Compares the rows of the sides and does what the policy says, up to what becomes of the training rows. */
-const inspect = Effect.fnUntraced(function*(
-  rows: Leakage.Rows,
-  { policy, ...options }: Leakage.Options & { readonly policy: Policy }
+/** A side of a split, as far as its rows go. */
+interface Side<Row> {
+  readonly examples: Artifact.Table<Row>
+}
+
+const between = <T extends { readonly sideA: string; readonly sideB: string }>(all: ReadonlyArray<T>) =>
+  all.filter(({ sideA, sideB }) => sideA !== sideB)
+
+/**
+ * Compares the rows of the sides, each by what `view` makes of it, and does what
+ * the policy says. `kept` are the training rows that are left, where any was
+ * dropped; `unusable` says what they lack.
+ */
+const inspect = Effect.fnUntraced(function*<S extends Columns.RowSchemaLike>(
+  { sealed, train, validation }: {
+    readonly train: Side<S["Type"]>
+    readonly validation: Side<S["Type"]>
+    readonly sealed?: Side<S["Type"]>
+  },
+  { row, unusable, view }: {
+    readonly row: S
+    readonly view: (row: S["Type"]) => LeakingPairs.Row
+    readonly unusable?: (rows: ReadonlyArray<S["Type"]>, kept: ReadonlyArray<S["Type"]>) => string | undefined
+  },
+  { policy, ...options }: Options
 ) {
-  const { banding, counts, leaking, missedAtThreshold, pairs } = yield* Leakage.check(rows, options)
+  const rows = yield* Artifact.readTable(row, train.examples)
+  const validationRows = yield* Artifact.readTable(row, validation.examples)
+  const testRows = sealed && (yield* Artifact.readTable(row, sealed.examples))
+  const { banding, counts, leaking, missedAtThreshold, pairs } = yield* Leakage.check({
+    train: rows.map(view),
+    validation: validationRows.map(view),
+    test: testRows?.map(view)
+  }, options)
   const numbers = { train: leaking.train.length, validation: leaking.validation.length, test: leaking.test.length }
-  const between = <T extends { readonly sideA: string; readonly sideB: string }>(all: ReadonlyArray<T>) =>
-    all.filter(({ sideA, sideB }) => sideA !== sideB)
   if (policy === "fail" && numbers.train + numbers.validation + numbers.test > 0) {
     return yield* new LeakageFound({
       leaking: numbers,
@@ -112,8 +142,15 @@ const inspect = Effect.fnUntraced(function*(
     })
   }
   const dropped = new Set(policy === "drop-from-train" ? leaking.train : [])
+  const kept = rows.filter((_, index) => !dropped.has(index))
+  if (dropped.size > 0) {
+    const lacks = kept.length === 0 ? "has no example" : unusable?.(rows, kept)
+    if (lacks !== undefined) {
+      return yield* new UnusableSplit({ side: "train", detail: `${lacks} but such as are on another side, too` })
+    }
+  }
   return {
-    dropped,
+    kept: dropped.size === 0 ? undefined : yield* Artifact.writeTable("train", row, kept),
     report: yield* Artifact.writeTable("leakage", LeakingPairs.Pair, pairs),
     summary: {
       counts,
@@ -124,19 +161,6 @@ const inspect = Effect.fnUntraced(function*(
       missedAtThreshold
     }
   }
-})
-
-/** The rows that are not dropped, unless none is left. */
-const keep = Effect.fnUntraced(function*<Row>(rows: ReadonlyArray<Row>, dropped: ReadonlySet<number>) {
-  const kept = rows.filter((_, index) => !dropped.has(index))
-  if (kept.length > 0) return kept
-  return yield* new UnusableSplit({ side: "train", detail: "has only examples that are on another side, too" })
-})
-
-const ofLabeledText = (row: LabeledText.LabeledText): LeakingPairs.Row => ({
-  example: LabeledText.identity(row),
-  text: row.text,
-  label: row.label
 })
 
 /**
@@ -160,33 +184,132 @@ const ofLabeledText = (row: LabeledText.LabeledText): LeakingPairs.Row => ({
  * conflicting labels first; `summary` counts all. The sealed test is read here, to
  * be compared; of its rows only numbers and digests come out.
  *
- * Pairs at the threshold are missed with the probability `missedAtThreshold`, which
- * `permutations` decides. Texts that nearly all look alike would have to be
+ * A pair just at the threshold is missed with the probability `missedAtThreshold`,
+ * which `permutations` decides. Texts that nearly all look alike would have to be
  * compared all with all: after so many `comparisons` the stage fails.
  */
 export const CheckLeakage = Stage.make("check-leakage", {
   ...checking,
-  inputs: { train: TrainSplit, validation: ValidationSplit, sealed: Schema.optionalKey(SealedTestSplit) },
-  params,
-  output: Schema.Struct({ train: TrainSplit, ...report }),
-  run: Effect.fn("CheckLeakage")(function*({ sealed, train, validation }, options) {
-    const rows = yield* Artifact.readTable(LabeledText.LabeledText, train.examples)
-    const validationRows = yield* Artifact.readTable(LabeledText.LabeledText, validation.examples)
-    const testRows = sealed && (yield* Artifact.readTable(LabeledText.LabeledText, sealed.examples))
-    const { dropped, report, summary } = yield* inspect({
-      train: rows.map(ofLabeledText),
-      validation: validationRows.map(ofLabeledText),
-      test: testRows?.map(ofLabeledText)
+  inputs: {
+    train: Splits.TrainSplit,
+    validation: Splits.ValidationSplit,
+    sealed: Schema.optionalKey(Splits.SealedTestSplit)
+  },
+  output: Schema.Struct({ train: Splits.TrainSplit, ...report }),
+  run: Effect.fn("CheckLeakage")(function*(sides, options) {
+    const { kept, report, summary } = yield* inspect(sides, {
+      row: LabeledText.LabeledText,
+      view: (row) => ({ example: LabeledText.identity(row), text: row.text, label: row.label }),
+      unusable: (rows, kept) => {
+        const trained = new Set(kept.map(({ label }) => label))
+        const lost = rows.find(({ label }) => !trained.has(label))
+        return lost === undefined ? undefined : `has no example of the label "${lost.label}"`
+      }
     }, options)
-    if (dropped.size === 0) return { train, report, summary }
-    const kept = yield* keep(rows, dropped)
-    const trained = new Set(kept.map(({ label }) => label))
-    const lost = rows.find(({ label }) => !trained.has(label))
-    if (lost !== undefined) {
-      const detail = `has no example of the label "${lost.label}" but those that are on another side, too`
-      return yield* new UnusableSplit({ side: "train", detail })
+    const { labels } = sides.train
+    return {
+      train: kept === undefined ? sides.train : new Splits.TrainSplit({ examples: kept, labels }),
+      report,
+      summary
     }
-    const examples = yield* Artifact.writeTable("train", LabeledText.LabeledText, kept)
-    return { train: new TrainSplit({ examples, labels: train.labels }), report, summary }
+  })
+})
+
+/** What a chat's last answer answers, and the answer; for a completion what is completed, and by what. */
+const promptOf = ({ messages }: Conversation.Conversation) => {
+  const answer = messages.findLastIndex(({ role }) => role === "assistant" || role === "completion")
+  // The system's instructions are often those of every chat.
+  const asked = answer < 1 ? [] : messages.slice(0, answer).filter(({ role }) => role !== "system")
+  return asked.length === 0 ? undefined : { asked, answer: messages[answer]!.content }
+}
+
+const textOf = (messages: ReadonlyArray<Conversation.Message>): string =>
+  messages.map(({ content }) => content).join("\n")
+
+/**
+ * {@link CheckLeakage} for conversations. What is compared says `compare`:
+ *
+ * - `prompt`: what comes before the last answer, without the system's
+ *   instructions. The answer takes the place of a label, so that equal prompts
+ *   with different answers are counted as conflicting. Running text, which has no
+ *   prompt, is compared whole.
+ * - `whole`: all that is said, answers and instructions included.
+ */
+export const CheckLeakageOfConversations = Stage.make("check-leakage-of-conversations", {
+  ...checking,
+  inputs: {
+    train: Splits.TrainConversations,
+    validation: Splits.ValidationConversations,
+    sealed: Schema.optionalKey(Splits.SealedTestConversations)
+  },
+  params: { ...params, compare: Stage.withDefault(Schema.Literals(["prompt", "whole"]), "prompt") },
+  output: Schema.Struct({ train: Splits.TrainConversations, ...report }),
+  run: Effect.fn("CheckLeakageOfConversations")(function*(sides, { compare, ...options }) {
+    const { kept, report, summary } = yield* inspect(sides, {
+      row: Conversation.Conversation,
+      view: (row) => {
+        const prompt = compare === "prompt" ? promptOf(row) : undefined
+        return {
+          example: Conversation.identity(row),
+          text: textOf(prompt?.asked ?? row.messages),
+          label: prompt?.answer ?? null
+        }
+      }
+    }, options)
+    return {
+      train: kept === undefined ? sides.train : new Splits.TrainConversations({ examples: kept }),
+      report,
+      summary
+    }
+  })
+})
+
+/** {@link CheckLeakage} for scored texts. Labels that differ are scores that differ. */
+export const CheckLeakageOfScores = Stage.make("check-leakage-of-scores", {
+  ...checking,
+  inputs: {
+    train: Splits.TrainScores,
+    validation: Splits.ValidationScores,
+    sealed: Schema.optionalKey(Splits.SealedTestScores)
+  },
+  output: Schema.Struct({ train: Splits.TrainScores, ...report }),
+  run: Effect.fn("CheckLeakageOfScores")(function*(sides, options) {
+    const { kept, report, summary } = yield* inspect(sides, {
+      row: ScoredText.ScoredText,
+      view: (row) => ({ example: ScoredText.identity(row), text: row.text, label: String(row.score) })
+    }, options)
+    return { train: kept === undefined ? sides.train : new Splits.TrainScores({ examples: kept }), report, summary }
+  })
+})
+
+/**
+ * {@link CheckLeakage} for tagged words, which are compared as sentences. Labels that
+ * differ are tags that differ. A tag that would lose all its training sentences is
+ * an error.
+ */
+export const CheckLeakageOfTags = Stage.make("check-leakage-of-tags", {
+  ...checking,
+  inputs: {
+    train: Splits.TrainTags,
+    validation: Splits.ValidationTags,
+    sealed: Schema.optionalKey(Splits.SealedTestTags)
+  },
+  output: Schema.Struct({ train: Splits.TrainTags, ...report }),
+  run: Effect.fn("CheckLeakageOfTags")(function*(sides, options) {
+    const { kept, report, summary } = yield* inspect(sides, {
+      row: TaggedWords.TaggedWords,
+      view: (row) => ({ example: TaggedWords.identity(row), text: row.words.join(" "), label: row.tags.join(" ") }),
+      unusable: (rows, kept) => {
+        const trained = new Set(kept.flatMap(({ tags }) => tags))
+        const lost = rows.flatMap(({ tags }) => tags).find((tag) => !trained.has(tag))
+        return lost === undefined ? undefined : `has no word with the tag "${lost}"`
+      }
+    }, options)
+    const { labels } = sides.train
+    return {
+      train: kept === undefined ? sides.train : new Splits.TrainTags({ examples: kept, labels }),
+      report,
+      summary
+    }
   })
 })

@@ -10,6 +10,8 @@ export const sides = ["train", "validation", "test"] as const
 export const Side = Schema.Literals(sides)
 export type Side = typeof Side.Type
 
+const kindsInOrder = ["exact", "near", "contained"] as const
+
 /**
  * - `exact`: the same text in its normal form.
  * - `near`: two texts whose similarity reaches the threshold.
@@ -17,7 +19,7 @@ export type Side = typeof Side.Type
  *
  * A pair is of one kind: it is `contained` rather than `near`.
  */
-export const Kind = Schema.Literals(["exact", "near", "contained"])
+export const Kind = Schema.Literals(kindsInOrder)
 export type Kind = typeof Kind.Type
 
 /** Two examples. Where one of them is a test example, without texts and labels. */
@@ -33,6 +35,7 @@ export const Pair = Schema.Struct({
   /** The text, or its first 200 characters. */
   textA: Schema.NullOr(Schema.String),
   textB: Schema.NullOr(Schema.String),
+  /** The label; in conversations the answer. */
   labelA: Schema.NullOr(Schema.String),
   labelB: Schema.NullOr(Schema.String),
   sameLabel: Schema.NullOr(Schema.Boolean)
@@ -176,8 +179,8 @@ const pairOf = (kind: Kind, a: Group, first: Example, b: Group, second: Example,
     // A training text that is nearly a test text gives the test text away, and their labels each other.
     textA: sealed ? null : shorten(first.text),
     textB: sealed ? null : shorten(second.text),
-    labelA: sealed ? null : a.label,
-    labelB: sealed ? null : b.label,
+    labelA: sealed || a.label === null ? null : shorten(a.label),
+    labelB: sealed || b.label === null ? null : shorten(b.label),
     sameLabel: sealed || a.label === null || b.label === null ? null : a.label === b.label
   }
 }
@@ -190,9 +193,10 @@ const byInterest = (a: Pair, b: Pair): number =>
 interface Tally {
   pairs: number
   conflicting: number
-  /** Whether every row that took part has a label. */
-  labelled: boolean
+  /** The pairs to list, with some more between two cuts. */
   readonly list: Array<Pair>
+  /** The last that is listed, once there are as many as there may be. */
+  last: Pair | undefined
 }
 
 /** What a text is in a pair with another. Each is a place in the text's marks, with a bit for each side. */
@@ -220,27 +224,30 @@ export const ledger = (
   listed: number
 ): Ledger => {
   const marks = new Uint16Array(texts.length)
-  const tallies = new Map<string, Tally>()
+  const labelled = texts.every(({ groups }) => groups.every(({ label }) => label !== null))
+  const tallies = Array.from(
+    { length: kindsInOrder.length * sides.length * sides.length },
+    (): Tally => ({ pairs: 0, conflicting: 0, list: [], last: undefined })
+  )
+  const tallyOf = (kind: Kind, sideA: number, sideB: number): Tally =>
+    tallies[(kindsInOrder.indexOf(kind) * sides.length + sideA) * sides.length + sideB]!
 
-  const tallyOf = (kind: Kind, sideA: number, sideB: number): Tally => {
-    const key = `${kind} ${sideA} ${sideB}`
-    const known = tallies.get(key)
-    if (known !== undefined) return known
-    const made: Tally = { pairs: 0, conflicting: 0, labelled: true, list: [] }
-    tallies.set(key, made)
-    return made
-  }
-
-  const cut = (list: Array<Pair>) => {
+  const cut = (tally: Tally) => {
+    const { list } = tally
     list.sort(byInterest)
     if (list.length > listed) list.length = listed
+    tally.last = list.length === listed ? list.at(-1) : undefined
   }
 
   const add = (kind: Kind, a: Group, b: Group, pairs: number, similarity: number) => {
     const tally = tallyOf(kind, a.side, b.side)
     tally.pairs += pairs
-    if (a.label === null || b.label === null) tally.labelled = false
-    else if (a.label !== b.label) tally.conflicting += pairs
+    const conflicts = a.label !== null && b.label !== null && a.label !== b.label
+    if (conflicts) tally.conflicting += pairs
+    const shows = conflicts && a.side !== test && b.side !== test
+    // Most pairs of a large cluster end here: there are enough that come before them.
+    const { last } = tally
+    if (last !== undefined && similarity < last.similarity && (!shows || last.sameLabel === false)) return
     let room = listed
     for (const [i, first] of a.examples.entries()) {
       // Within a group each two are a pair once, and an example is one with its own copies.
@@ -250,7 +257,7 @@ export const ledger = (
       }
       if (room <= 0) break
     }
-    if (tally.list.length > 4 * listed + 64) cut(tally.list)
+    if (tally.list.length > 4 * listed + 64) cut(tally)
   }
 
   const mark = (text: number, as: number, partner: number) => {
@@ -306,17 +313,17 @@ export const ledger = (
         for (const kind of kinds) {
           // Only containment has a direction.
           if (kind !== "contained" && a > b) continue
-          const { conflicting, labelled, list, pairs: number } = tallyOf(kind, a, b)
-          cut(list)
-          for (const pair of list) pairs.push(pair)
+          const tally = tallyOf(kind, a, b)
+          cut(tally)
+          for (const pair of tally.list) pairs.push(pair)
           counts.push({
             kind,
             sideA: sides[a]!,
             sideB: sides[b]!,
-            pairs: number,
+            pairs: tally.pairs,
             rowsA: rowsIn(kind, kind === "contained" ? role.container : role.near, a, b),
             rowsB: rowsIn(kind, kind === "contained" ? role.contained : role.near, b, a),
-            conflictingPairs: a === test || b === test || !labelled ? null : conflicting
+            conflictingPairs: a === test || b === test || !labelled ? null : tally.conflicting
           })
         }
       }

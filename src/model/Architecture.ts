@@ -40,7 +40,10 @@ export interface ParameterSpecification {
    * How transformers draws it: a constant; the sinusoids of positions; or normal around 0 with this standard deviation, but
    * for a row of zeros, as that of a padding token is.
    */
-  readonly initializer: "zeros" | "ones" | "sinusoids" | { readonly normal: number; readonly zeroRow?: number | undefined }
+  readonly initializer: "zeros" | "ones" | "sinusoids" | {
+    readonly normal: number
+    readonly zeroRow?: number | undefined
+  }
   /** Whether it belongs to the head, so that another head has other parameters in its place. */
   readonly head: boolean
   /** 0 for embeddings, 1 and on for the layers, one more for what comes after them. */
@@ -203,7 +206,8 @@ const fillSinusoids = (data: Float32Array, width: number): void => {
   }
 }
 
-const draw = ({ initializer, name, shape }: ParameterSpecification, seed: number): Parameter => {
+/** One of the parameters that {@link initialize} draws. */
+export const draw = ({ initializer, name, shape }: ParameterSpecification, seed: number): Parameter => {
   const data = new Float32Array(sizeOf(shape))
   if (initializer === "ones") data.fill(1)
   else if (initializer === "sinusoids") fillSinusoids(data, shape[shape.length - 1]!)

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Tensor2D } from "../tensor/Backend.ts"
-import type { Family, Head } from "./Architecture.ts"
+import type { Family, Head, Linear } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Encoder from "./Encoder.ts"
 import { readBert, type Settings } from "./EncoderSettings.ts"
@@ -26,11 +26,11 @@ export const names = (body: string): Encoder.Names => ({
 
 const pooler = "bert.pooler.dense"
 
+/** It is part of the body's checkpoints, and to an adapter a map like those of the layers. */
+const poolerLinear = (settings: Settings): Linear => ({ ...Encoder.headLinear(settings, pooler), head: false })
+
 const sequenceClassifier = (settings: Settings): Encoder.Top => ({
-  linears: [
-    Encoder.headLinear(settings, pooler),
-    Encoder.headLinear(settings, "classifier", settings.classes)
-  ],
+  linears: [poolerLinear(settings), Encoder.headLinear(settings, "classifier", settings.classes)],
   outputs: settings.classes,
   logits: (tf, weights, rows, dropout) => {
     const pooled = tf.tanh(weights.linear(pooler, rows))
@@ -50,7 +50,7 @@ const topOf = (settings: Settings, head: Head): Encoder.Top => {
       return Encoder.tokenClassifier(settings)
     default:
       // A pre-trained body comes with a pre-trained pooler, which its classifiers start from.
-      return { ...Encoder.bare(settings), kept: [Encoder.headLinear(settings, pooler)] }
+      return { ...Encoder.bare(settings), kept: [poolerLinear(settings)] }
   }
 }
 

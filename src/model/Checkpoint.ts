@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Adapter from "./Adapter.ts"
 import {
   type Config,
+  draw,
   type Head,
   initialize,
   type InvalidConfig,
@@ -127,21 +128,51 @@ const readJson = Effect.fnUntraced(function*(files: Files, file: string) {
   return value as Config
 })
 
+/** Which shard each tensor is in, as an index says. The shards are files of the model's folder. */
+const placesOf = Effect.fnUntraced(function*(files: Files) {
+  const { weight_map: places } = yield* readJson(files, indexFile)
+  if (typeof places !== "object" || places === null || Array.isArray(places)) {
+    return yield* new InvalidFile({ file: indexFile, reason: "it has no weight_map" })
+  }
+  const placed = new Map<string, string>()
+  for (const [name, shard] of Object.entries(places)) {
+    if (typeof shard !== "string" || !/^[^/\\\0]+$/.test(shard) || shard === "." || shard === "..") {
+      const found = String(JSON.stringify(shard)).slice(0, 100)
+      return yield* new InvalidFile({
+        file: indexFile,
+        reason: `it places ${name} in ${found}, which is no name of a file`
+      })
+    }
+    placed.set(name, shard)
+  }
+  return placed
+})
+
 /** The tensors of a single file, or of all the shards that an index lists. */
 const readTensors = Effect.fnUntraced(function*(files: Files) {
   const single = files.get(weightsFile)
-  if (single !== undefined) return (yield* Safetensors.decode(single)).tensors
+  if (single !== undefined) return (yield* Safetensors.decode(single, weightsFile)).tensors
   if (!files.has(indexFile)) return yield* new MissingFile({ file: weightsFile, found: [...files.keys()] })
-  const index = yield* readJson(files, indexFile)
-  const places = index["weight_map"]
-  if (typeof places !== "object" || places === null) {
-    return yield* new InvalidFile({ file: indexFile, reason: "it has no weight_map" })
-  }
+  const places = yield* placesOf(files)
   const tensors = new Map<string, Safetensors.Tensor>()
-  for (const shard of new Set(Object.values(places).map(String))) {
-    for (const [name, tensor] of (yield* Safetensors.decode(yield* requireFile(files, shard))).tensors) {
+  const foundIn = new Map<string, string>()
+  for (const shard of new Set(places.values())) {
+    for (const [name, tensor] of (yield* Safetensors.decode(yield* requireFile(files, shard), shard)).tensors) {
+      const other = foundIn.get(name)
+      if (other !== undefined) {
+        return yield* new InvalidFile({ file: shard, reason: `it holds ${name}, which ${other} holds too` })
+      }
+      foundIn.set(name, shard)
       tensors.set(name, tensor)
     }
+  }
+  for (const [name, shard] of places) {
+    const found = foundIn.get(name)
+    if (found === shard) continue
+    const reason = `it places ${name} in ${shard}, which does not hold it${
+      found === undefined ? "" : `; ${found} does`
+    }`
+    return yield* new InvalidFile({ file: indexFile, reason })
   }
   return tensors
 })
@@ -175,7 +206,10 @@ const select = (
 const readAdapter = Effect.fnUntraced(function*(files: Files) {
   if (!files.has(Adapter.fileNames.config)) return undefined
   const description = yield* Adapter.describe(yield* readJson(files, Adapter.fileNames.config))
-  const { tensors } = yield* Safetensors.decode(yield* requireFile(files, Adapter.fileNames.weights))
+  const { tensors } = yield* Safetensors.decode(
+    yield* requireFile(files, Adapter.fileNames.weights),
+    Adapter.fileNames.weights
+  )
   return { description, tensors }
 })
 
@@ -375,7 +409,7 @@ const adapterUnder = Effect.fnUntraced(function*(model: Model, tensors: Paramete
 
 /**
  * The same body under another head. A head's weights are kept where the head has them already in the same shape, and
- * drawn anew, as transformers draws them, where not.
+ * drawn anew, as transformers draws them, where not; so is what the body needs under this head alone.
  */
 export const withHead: (
   checkpoint: Checkpoint,
@@ -387,11 +421,18 @@ export const withHead: (
   function*(checkpoint: Checkpoint, { head, labels, seed }: HeadOptions) {
     const config = yield* Family.withHead(checkpoint.config, head, labels)
     const model = yield* Family.model(config)
-    const fresh = initialize(model, seed)
+    const required = new Set(
+      (yield* Family.model(checkpoint.config)).parameters.filter(({ optional = false }) => !optional)
+        .map(({ name }) => name)
+    )
     const found = new Map<string, Safetensors.Tensor>()
-    for (const { head: ofHead, name, shape } of model.parameters) {
+    for (const specification of model.parameters) {
+      const { head: ofHead, name, optional = false, shape } = specification
       const held = checkpoint.tensors.get(name)
-      const kept = ofHead && held?.shape.join() !== shape.join() ? fresh.get(name) : held
+      const isNew = held === undefined
+        ? !optional && (ofHead || !required.has(name))
+        : ofHead && held.shape.join() !== shape.join()
+      const kept = isNew ? draw(specification, seed) : held
       if (kept !== undefined) found.set(name, { dtype: "F32", ...kept })
     }
     const tensors = yield* select(model.parameters, found)

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Tensor2D } from "../tensor/Backend.ts"
+import { relu } from "../tensor/operations/Relu.ts"
 import type { Family, Head } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Encoder from "./Encoder.ts"
@@ -15,7 +16,7 @@ const sequenceClassifier = (settings: Settings): Encoder.Top => ({
   linears: [Encoder.headLinear(settings, inner), Encoder.headLinear(settings, "classifier", settings.classes)],
   outputs: settings.classes,
   logits: (tf, weights, rows, dropout) => {
-    const pooled = tf.relu(weights.linear(inner, rows))
+    const pooled = relu(tf, weights.linear(inner, rows))
     return weights.linear(
       "classifier",
       Dropout.apply(tf, pooled, dropout, "head", settings.sequenceDropout)

@@ -9,6 +9,7 @@ import * as Operations from "../tensor/Operations.ts"
 import { embedding } from "../tensor/operations/Embedding.ts"
 import { exactGelu } from "../tensor/operations/ExactGelu.ts"
 import { groupedSelfAttention } from "../tensor/operations/GroupedAttention.ts"
+import { relu } from "../tensor/operations/Relu.ts"
 import * as Recomputation from "../tensor/Recomputation.ts"
 import {
   type Config,
@@ -77,7 +78,11 @@ export const headLinear = ({ layers, width }: Settings, name: string, outputs = 
 })
 
 /** No head: the hidden states as they are. */
-export const bare = ({ width }: Settings): Top => ({ linears: [], outputs: width, logits: (_tf, _weights, rows) => rows })
+export const bare = ({ width }: Settings): Top => ({
+  linears: [],
+  outputs: width,
+  logits: (_tf, _weights, rows) => rows
+})
 
 /** The head of a classifier of tokens. */
 export const tokenClassifier = (settings: Settings): Top => ({
@@ -158,7 +163,7 @@ const activate = (tf: Tf, activation: Settings["activation"], x: Tensor): Tensor
     case "gelu-tanh":
       return Operations.gelu(tf, x)
     case "relu":
-      return tf.relu(x)
+      return relu(tf, x)
   }
 }
 
@@ -175,7 +180,9 @@ const hidden = (
   batch: TokenBatch,
   { cache, dropout, recompute = false, rows }: HiddenOptions
 ): Tensor2D => {
-  if (cache !== undefined) throw new Error(`A ${settings.modelType} model reads texts whole: it has no use for a cache.`)
+  if (cache !== undefined) {
+    throw new Error(`A ${settings.modelType} model reads texts whole: it has no use for a cache.`)
+  }
   const { heads, width } = settings
   const { batch: texts, time } = batch
   const weight = (name: string) => weights.get(`${names.body}.${name}`)
@@ -236,7 +243,8 @@ const hidden = (
   const feedForward = (layer: number, x: Tensor): Tensor => {
     const block = `${names.layers}.${layer}`
     const linear = (name: string, x: Tensor) => weights.linear(`${names.body}.${block}.${name}`, x)
-    const projected = linear(names.down, activate(tf, settings.activation, linear(names.up, x)))
+    const inner = tf.tidy(() => activate(tf, settings.activation, linear(names.up, x)))
+    const projected = linear(names.down, inner)
     const dropped = drop(`${block}.${names.down}`, projected, settings.feedForwardDropout)
     return norm(`${block}.${names.norm}`, tf.add(x, dropped))
   }
@@ -321,7 +329,9 @@ export const make = Effect.fnUntraced(function*(
 export const packedPositions = (batch: TokenBatch): Int32Array | undefined => {
   if (batch.segments === undefined) return undefined
   const found = Attention.positions(batch)
-  for (let row = 0; row < batch.batch; row++) found.fill(0, row * batch.time + batch.lengths[row]!, (row + 1) * batch.time)
+  for (let row = 0; row < batch.batch; row++) {
+    found.fill(0, row * batch.time + batch.lengths[row]!, (row + 1) * batch.time)
+  }
   return found
 }
 

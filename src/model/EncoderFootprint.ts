@@ -8,7 +8,7 @@ import type { Settings } from "./EncoderSettings.ts"
 /** The sizes of a model that its memory depends on. */
 export type Extents = Pick<
   Settings,
-  "activation" | "heads" | "inner" | "layers" | "projectionDropout" | "vocabularySize" | "width"
+  "activation" | "heads" | "inner" | "layers" | "projectionDropout" | "width"
 >
 
 /** An operation on the way back, in numbers. */
@@ -42,6 +42,18 @@ const sum = ({ width }: Extents, { beyond }: Passing, fused: boolean, drops: boo
   ]
 }
 
+/**
+ * Tensors of the shape of its argument that an activation has at once, the argument among them going forward; how many it
+ * keeps, and how many of them the map that comes after it keeps too.
+ */
+const activationTensors = (activation: Settings["activation"], fused: boolean) => {
+  if (activation === "relu") return { forward: 2, backward: 3, kept: 1, shared: 1 }
+  if (fused) return { forward: 2, backward: 2, kept: 1, shared: 0 }
+  return activation === "gelu"
+    ? { forward: 5, backward: 7, kept: 1, shared: 0 }
+    : { forward: 7, backward: 10, kept: 2, shared: 0 }
+}
+
 /** The feed forward part of a layer, from its end. */
 const feedForward = (extents: Extents, passing: Passing, { dropout, fused }: FootprintOptions): Array<Step> => {
   const { activation, inner, width } = extents
@@ -51,13 +63,11 @@ const feedForward = (extents: Extents, passing: Passing, { dropout, fused }: Foo
   // Where products are composed, what is multiplied the other way round is written out so first.
   const turned = fused ? 0 : 1
   const flowing = (dropout ? 2 : 1) * stream
-  // What the gradient of the activation has at once, its argument apart, and what the composed tanh form keeps beside that.
-  const slopes = fused ? 2 : 7
-  const gate = !fused && activation === "gelu-tanh" ? wide : 0
+  const { backward, kept, shared } = activationTensors(activation, fused)
   return [
     ...sum(extents, passing, fused, dropout),
-    { saved: wide, learned, live: flowing + turned * stream + wide },
-    { saved: wide + gate, learned: 0, live: stream + slopes * wide },
+    { saved: (1 - shared) * wide, learned, live: flowing + turned * stream + wide },
+    { saved: kept * wide, learned: 0, live: stream + backward * wide },
     { saved: stream, learned, live: Math.max(3 * stream + wide, 2 * stream + (1 + turned) * wide) }
   ]
 }
@@ -107,7 +117,7 @@ export const footprint = (
   { batch, rows, time }: BatchExtent,
   options: FootprintOptions
 ): Footprint => {
-  const { heads, inner, layers, projectionDropout, vocabularySize, width } = extents
+  const { activation, heads, inner, layers, projectionDropout, width } = extents
   const { dropout, fused, recompute = false } = options
   const positions = batch * time
   const stream = positions * width, wide = positions * inner, scores = batch * heads * time * time
@@ -121,7 +131,7 @@ export const footprint = (
   const lastLayer = layerOf({ ...passing, beyond: rows, last: true })
   const firstLayer = layers === 1 ? lastLayer : layerOf(passing)
   // The head on the wanted rows: what each of its maps keeps and gives.
-  const ofHead = head.reduce((sum, { inputs, outputs }) => sum + rows * (2 * inputs + 2 * outputs), 0)
+  const ofHead = head.reduce((sum, { inputs, outputs }) => sum + rows * ((dropout ? 3 : 1) * inputs + outputs), 0)
   const headWeights = head.reduce((sum, { inputs, outputs }) => sum + inputs * outputs + outputs, 0)
 
   /** Token ids and positions, and the embeddings' norm with its dropout. */
@@ -136,21 +146,24 @@ export const footprint = (
   const keptBeyond = savedBy(lastLayer.slice(0, lastLayer.length - 4))
   const forward = weight + mask + Math.max(attending - keptBeyond, 4 * selected + (fused ? 0 : 4) * selectedWide)
 
-  const embedding = vocabularySize * width
   // At the end the embeddings' gradients are made of that of their sum.
   const end = whole + (fused ? 4 : 9) * stream
   const shares = mask + positions + rows
-  const projected = 5 * stream + scores + (fused ? 0 : 4 * stream + 3 * scores)
+  const projected = 5 * stream + scores + (fused ? 0 : 6 * stream + 3 * scores)
   const output = (positions: number, last: boolean) =>
-    (fused ? 0 : width * width) + 5 * positions * width + (last ? positions * width : 0)
+    (fused ? 0 : width * width) + 3 * positions * width + (last ? 2 * positions * width : 0)
   const gated = (stream: number, wide: number) =>
-    Math.max(stream + (fused ? 2 : 5) * wide, (fused ? 0 : inner * width) + 4 * stream + 2 * wide)
+    Math.max(
+      stream + activationTensors(activation, fused).forward * wide,
+      (fused ? 0 : inner * width) + stream + 2 * wide,
+      (fused ? 4 : 8) * stream + wide
+    )
   const predicting = shares + Math.max(
     (fused ? 4 : 7) * stream + 4 * positions,
     projected,
-    5 * stream + scores + output(rows, true),
+    5 * stream + output(rows, true),
     gated(selected, selectedWide),
-    layers === 1 ? 0 : Math.max(5 * stream + scores + output(positions, false), gated(stream, wide))
+    layers === 1 ? 0 : Math.max(5 * stream + output(positions, false), gated(stream, wide))
   )
   const forwardOnly = { predicting, hidden: shares + 3 * selected, head: headWeights }
   if (!recompute) {

@@ -38,9 +38,15 @@ export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>
   }
 }
 
+/** What config.json says of itself need not be text. */
+const modelTypeOf = (config: Config): string => {
+  const type = config["model_type"]
+  return typeof type === "string" ? type : type === undefined || type === null ? "" : `(a ${typeof type})`
+}
+
 const unknown = (config: Config) =>
   new UnknownArchitecture({
-    modelType: String(config["model_type"] ?? ""),
+    modelType: modelTypeOf(config),
     architectures: architecturesOf(config),
     known: [...new Set(families.flatMap((family) => Object.values(family.architectures)))]
   })

@@ -123,7 +123,8 @@ const filesOfModel = Effect.fnUntraced(function*(
   return yield* snapshot.notFound(
     `it has neither ${weights} nor ${index}. Other formats are not read; of a .bin file the hub may have a conversion `
       + "in a pull request, whose revision is refs/pr/ and its number",
-    others.length === 0 ? [...there] : others
+    others.length === 0 ? [...there] : others,
+    [weights]
   )
 })
 
@@ -147,7 +148,8 @@ const shardsOf = Effect.fnUntraced(function*(
     `${index} names ${missing.slice(0, 3).map((name) => JSON.stringify(name)).join(", ")}, which ${
       missing.length === 1 ? "is" : "are"
     } not there`,
-    [...there].filter((name) => name.endsWith(".safetensors"))
+    [...there].filter((name) => name.endsWith(".safetensors")),
+    missing
   )
 })
 

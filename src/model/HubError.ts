@@ -84,7 +84,7 @@ export class HubUnreachable extends Schema.TaggedError<HubUnreachable>()("HubUnr
     return [
       `Cannot get the ${this.type} "${this.id}" at ${this.revision} from ${this.endpoint}: ${this.reason}.`,
       this.missing.length === 0
-        ? `The cache ${this.cache} has nothing of it.`
+        ? `The cache ${this.cache} does not hold it.`
         : `The cache ${this.cache} lacks ${some(this.missing)}.`,
       `With a connection, \`hf download ${this.id}${names}${type}${revision}\` puts it there, and so does running this again;`,
       "or copy the files into a folder and name that with Source.folder."

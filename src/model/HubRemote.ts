@@ -312,6 +312,8 @@ export const make = (
                 reason: `is listed with ${entry.bytes} bytes, and the hub sends more`
               })
             }
+            // A chunk may be at hand when this is interrupted, and the file closed.
+            late.signal.throwIfAborted()
             incomplete.write(position, chunk)
             position += chunk.length
           }

@@ -17,7 +17,15 @@ export interface Snapshot {
   readonly files: ReadonlyArray<HubCache.Entry>
   /** The files of these paths, brought here. */
   readonly read: (paths: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<ExternalFile>, HubError>
-  readonly notFound: (detail: string, exists?: ReadonlyArray<string>) => HubNotFound
+  /**
+   * That files are not there. Where all that is known is what the cache holds, that is for want of a connection; `missing`
+   * are their paths, if they are known.
+   */
+  readonly notFound: (
+    detail: string,
+    exists?: ReadonlyArray<string>,
+    missing?: ReadonlyArray<string>
+  ) => HubNotFound | HubUnreachable
   readonly corrupt: (file: string, reason: string) => HubCorrupt
 }
 
@@ -91,26 +99,31 @@ export const files = Effect.fnUntraced(function*(
   })
 
   const entriesOf = Effect.fnUntraced(
-    function*(commit: string): Effect.fn.Return<ReadonlyArray<HubCache.Entry>, HubError> {
+    function*(
+      commit: string
+    ): Effect.fn.Return<{ readonly files: ReadonlyArray<HubCache.Entry>; readonly partial?: string }, HubError> {
       const listed = cache.tree(commit)
-      if (listed !== undefined) return listed
+      if (listed !== undefined) return { files: listed }
       const here = cache.snapshot(commit)
-      if (remote === undefined) return here.length === 0 ? yield* unreachable(offline, []) : here
+      if (remote === undefined) {
+        return here.length === 0 ? yield* unreachable(offline, []) : { files: here, partial: offline }
+      }
       const entries = yield* remote.list(commit).pipe(
         Effect.catchTag("Unanswered", ({ reason }) =>
           // What is here may be all that is needed: whoever chooses will see.
           here.length === 0
             ? Effect.fail(unreachable(reason, []))
-            : Effect.as(Effect.logWarning(`The files of the ${name} are those in the cache: ${reason}.`), undefined))
+            : Effect.as(Effect.logWarning(`The files of the ${name} are those in the cache: ${reason}.`), reason))
       )
-      if (entries === undefined) return here
+      if (typeof entries === "string") return { files: here, partial: entries }
       yield* cache.keepTree(commit, entries)
-      return entries
+      return { files: entries }
     }
   )
 
   const commit = yield* commitOf
-  const entries = (yield* entriesOf(commit)).toSorted((a, b) => a.path < b.path ? -1 : 1)
+  const { files: unsorted, partial } = yield* entriesOf(commit)
+  const entries = unsorted.toSorted((a, b) => a.path < b.path ? -1 : 1)
 
   const corrupt = (file: string, reason: string) => new HubCorrupt({ ...about, file, reason })
 
@@ -181,7 +194,10 @@ export const files = Effect.fnUntraced(function*(
     files: entries,
     read,
     corrupt,
-    notFound: (detail, exists = []) => new HubNotFound({ ...about, what: "file", detail, exists })
+    notFound: (detail, exists = [], missing = []) =>
+      partial === undefined
+        ? new HubNotFound({ ...about, what: "file", detail, exists })
+        : unreachable(partial, missing)
   }
   const found = yield* read(yield* choose(snapshot))
   // Only now: a branch that stands for a commit without its files would be of no use without a connection.

@@ -75,14 +75,18 @@ const make = Effect.fnUntraced(function*(
     return yield* new InvalidConfig({ modelType, field: "pad_token_id", reason })
   }
   if (variant.maximumLength(settings) < 1) {
-    const reason = `is ${settings.positions}, which leaves no position beyond that of pad_token_id ${settings.paddingId}`
+    const reason =
+      `is ${settings.positions}, which leaves no position beyond that of pad_token_id ${settings.paddingId}`
     return yield* new InvalidConfig({ modelType, field: "max_position_embeddings", reason })
   }
   return yield* Encoder.make(variant, settings, config, head)
 })
 
 /** A family whose classes in transformers begin with this. */
-const familyOf = (prefix: string, defaults: { readonly modelType: string; readonly vocabularySize: number }): Family => ({
+const familyOf = (
+  prefix: string,
+  defaults: { readonly modelType: string; readonly vocabularySize: number }
+): Family => ({
   modelType: defaults.modelType,
   architectures: {
     "sequence-classification": `${prefix}ForSequenceClassification`,

@@ -63,6 +63,9 @@ const defaultBase = 10_000
 
 const single = Math.fround
 
+/** Elements of a head. */
+const longestHead = 65_536
+
 /** `base^(-2i / size)`, rounded at each step as torch rounds it. */
 const inverses = (base: number, size: number): Float32Array =>
   Float32Array.from({ length: size / 2 }, (_, i) => 1 / single(single(base) ** single(2 * i / size)))
@@ -141,6 +144,10 @@ export const make = Effect.fnUntraced(function*(
   const fields = yield* Schema.decodeUnknownEffect(Fields)(found).pipe(
     Effect.mapError((error) => invalid(name, `holds a value that is not allowed: ${error.message}`))
   )
+  // A table of this length is made: longer heads than any model has are an attack on memory.
+  if (size > longestHead) {
+    return yield* invalid("head_dim", `is ${size}; the most that is implemented is ${longestHead}`)
+  }
   if (size % 2 !== 0) return yield* invalid("head_dim", `is ${size}; rotary embedding turns pairs, so it must be even`)
   const { partial_rotary_factor: part } = fields
   if (part !== undefined && part !== null && part !== 1) {

@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as HalfFloat from "./HalfFloat.ts"
 
 /** How a number is stored. */
 export type DType =
@@ -64,15 +65,25 @@ export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>
 }
 
+/** A value of the header for a message. It may be as long as the header is. */
+const shown = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? "nothing"
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
+
 /** The bytes are not a safetensors file, or lie about what they hold. */
 export class MalformedSafetensors extends Schema.TaggedError<MalformedSafetensors>()("MalformedSafetensors", {
+  /** The name of the file, where it is known. */
+  file: Schema.optional(Schema.String),
   /** The tensor whose entry is wrong, when it is an entry that is wrong. */
   tensor: Schema.optional(Schema.String),
   reason: Schema.String
 }) {
   override get message() {
-    const where = this.tensor === undefined ? "" : ` (tensor ${JSON.stringify(this.tensor)})`
-    return `Not a valid safetensors file${where}: ${this.reason}. Fetch or export the file again.`
+    const where = this.tensor === undefined ? "" : ` (tensor ${shown(this.tensor)})`
+    return `${
+      this.file === undefined ? "" : `${this.file}: `
+    }Not a valid safetensors file${where}: ${this.reason}. Fetch or export the file again.`
   }
 }
 
@@ -119,21 +130,21 @@ const parseEntry = (
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>
   if (!isDType(dtype)) {
     return malformed(
-      `unknown dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(itemBytes).join(", ")}`,
+      `unknown dtype ${shown(dtype)}, expected one of ${Object.keys(itemBytes).join(", ")}`,
       name
     )
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    return malformed(`shape ${JSON.stringify(shape)} is not a list of non-negative integers`, name)
+    return malformed(`shape ${shown(shape)} is not a list of non-negative integers`, name)
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    return malformed(`data_offsets ${JSON.stringify(offsets)} are not two non-negative integers`, name)
+    return malformed(`data_offsets ${shown(offsets)} are not two non-negative integers`, name)
   }
   const [begin, end] = offsets as [number, number]
   const expected = shape.reduce((size: number, length: number) => size * length, itemBytes[dtype])
   if (end - begin !== expected) {
     return malformed(
-      `its bytes ${begin} to ${end} are ${end - begin} bytes, but ${dtype} [${shape.join(", ")}] takes ${expected}`,
+      `its bytes ${begin} to ${end} are ${end - begin} bytes, but ${dtype} ${shown(shape)} takes ${expected}`,
       name
     )
   }
@@ -143,9 +154,46 @@ const parseEntry = (
   return Result.succeed({ name, dtype, shape, begin, end })
 }
 
-const parseJson = (text: Uint8Array): Result.Result<unknown, MalformedSafetensors> => {
+/** How deep a header goes: the header, an entry, its shape. */
+const maximumDepth = 3
+
+/**
+ * What JSON.parse does not tell of a header: that it goes deeper than any
+ * header does, which costs a multiple of its size in memory, or that a name
+ * stands in it twice, of which readers take one or the other.
+ */
+const oddity = (text: string): Result.Result<void, MalformedSafetensors> => {
+  const names = new Set<string>()
+  let depth = 0
+  let start = 0
+  let end = 0
+  for (let i = 0; i < text.length; i++) {
+    const character = text.charCodeAt(i)
+    if (character === 0x22) {
+      start = i
+      for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) if (text.charCodeAt(i) === 0x5c) i++
+      end = i + 1
+      continue
+    }
+    if (character === 0x7b || character === 0x5b) {
+      if (++depth > maximumDepth) return malformed(`the header is nested more than ${maximumDepth} deep`)
+    } else if (character === 0x7d || character === 0x5d) depth--
+    else if (character === 0x3a && depth === 1) {
+      const name = text.slice(start, end)
+      // Two spellings of a name are one name.
+      const plain = name.includes("\\") ? String(JSON.parse(name)) : name.slice(1, -1)
+      if (names.has(plain)) return malformed("it is there twice", plain)
+      names.add(plain)
+    }
+  }
+  return Result.succeed(undefined)
+}
+
+const parseJson = (bytes: Uint8Array): Result.Result<unknown, MalformedSafetensors> => {
   try {
-    return Result.succeed(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text)))
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    const odd = oddity(text)
+    return Result.isFailure(odd) ? Result.fail(odd.failure) : Result.succeed(JSON.parse(text))
   } catch (error) {
     return malformed(`the header is not JSON in UTF-8 (${(error as Error).message})`)
   }
@@ -157,7 +205,7 @@ const parseMetadata = (value: unknown): Result.Result<Record<string, string>, Ma
     return malformed("__metadata__ is not an object")
   }
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== "string") return malformed(`__metadata__ holds ${key} as something else than text`)
+    if (typeof text !== "string") return malformed(`__metadata__ holds ${shown(key)} as something else than text`)
   }
   return Result.succeed(value as Record<string, string>)
 }
@@ -211,14 +259,24 @@ const decodeResult = (bytes: Uint8Array): Result.Result<Safetensors, MalformedSa
   return Result.succeed({ tensors, metadata: metadata.success })
 }
 
+const named = ({ reason, tensor }: MalformedSafetensors, file: string): MalformedSafetensors =>
+  new MalformedSafetensors({ file, reason, ...(tensor === undefined ? {} : { tensor }) })
+
 /**
- * Reads a safetensors file.
+ * Reads a safetensors file. `file` is its name, for messages.
  *
  * The tensors are views of `bytes` where alignment allows, so `bytes` must not
  * change afterwards; misaligned tensors and those stored as F16 or BF16 are copied.
  */
-export const decode = (bytes: Uint8Array): Effect.Effect<Safetensors, MalformedSafetensors> =>
-  Effect.suspend(() => Effect.fromResult(decodeResult(bytes)))
+export const decode = (bytes: Uint8Array, file?: string): Effect.Effect<Safetensors, MalformedSafetensors> =>
+  Effect.suspend(() => {
+    const decoded = decodeResult(bytes)
+    return Effect.fromResult(
+      Result.isFailure(decoded) && file !== undefined
+        ? Result.fail(named(decoded.failure, file))
+        : decoded
+    )
+  })
 
 const constructors = {
   BOOL: Uint8Array,
@@ -235,7 +293,8 @@ const constructors = {
 } as const
 
 const viewAs = (dtype: keyof typeof constructors, bytes: Uint8Array): Arrays[DType] => {
-  const aligned = bytes.byteOffset % itemBytes[dtype] === 0 ? bytes : bytes.slice()
+  // Not its own slice: what is read from a file is a Buffer, whose slice is no copy.
+  const aligned = bytes.byteOffset % itemBytes[dtype] === 0 ? bytes : new Uint8Array(bytes)
   return new constructors[dtype](
     aligned.buffer as ArrayBuffer,
     aligned.byteOffset,
@@ -246,84 +305,14 @@ const viewAs = (dtype: keyof typeof constructors, bytes: Uint8Array): Arrays[DTy
 const readArray = (dtype: DType, bytes: Uint8Array): Arrays[DType] => {
   if (dtype !== "F16" && dtype !== "BF16") return viewAs(dtype, bytes)
   const halves = viewAs("U16", bytes) as Uint16Array
-  return dtype === "BF16" ? widenBfloat16(halves) : widenFloat16(halves)
-}
-
-/** A bfloat16 is the upper half of a float32. */
-const widenBfloat16 = (halves: Uint16Array): Float32Array => {
-  const words = new Uint32Array(halves.length)
-  for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16
-  return new Float32Array(words.buffer)
-}
-
-/** IEEE 754 binary16: one sign bit, five of exponent (bias 15), ten of fraction. */
-const widenFloat16 = (halves: Uint16Array): Float32Array => {
-  const words = new Uint32Array(halves.length)
-  const floats = new Float32Array(words.buffer)
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i]!
-    const sign = (half & 0x8000) << 16
-    const exponent = (half >>> 10) & 0x1f
-    const fraction = half & 0x3ff
-    if (exponent === 0) {
-      floats[i] = fraction * 2 ** -24
-      words[i] = words[i]! | sign
-    } else {
-      const wide = exponent === 0x1f ? 0xff : exponent + 112
-      words[i] = sign | (wide << 23) | (fraction << 13)
-    }
-  }
-  return floats
-}
-
-/** Drops the lower 16 bits, rounding to nearest, ties to even. A NaN stays a NaN. */
-const narrowToBfloat16 = (floats: Float32Array): Uint16Array => {
-  const words = new Uint32Array(floats.buffer, floats.byteOffset, floats.length)
-  const halves = new Uint16Array(floats.length)
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!
-    const isNaN = (word & 0x7fffffff) > 0x7f800000
-    halves[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16
-  }
-  return halves
-}
-
-/** Rounds to nearest binary16, ties to even; what is too large becomes infinite. A NaN stays a NaN. */
-const narrowToFloat16 = (floats: Float32Array): Uint16Array => {
-  const words = new Uint32Array(floats.buffer, floats.byteOffset, floats.length)
-  const halves = new Uint16Array(floats.length)
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!
-    const sign = (word >>> 16) & 0x8000
-    const exponent = (word >>> 23) & 0xff
-    const fraction = word & 0x7fffff
-    if (exponent === 0xff) {
-      halves[i] = sign | 0x7c00 | (fraction === 0 ? 0 : 0x200 | (fraction >>> 13))
-      continue
-    }
-    // The significand with its hidden bit, to be shifted right so that one unit is the last bit kept.
-    const shift = Math.max(13, 126 - exponent)
-    if (shift > 24) {
-      halves[i] = sign
-      continue
-    }
-    const significand = fraction | 0x800000
-    const kept = significand >>> shift
-    const dropped = significand & ((1 << shift) - 1)
-    const half = 1 << (shift - 1)
-    const rounded = kept + (dropped > half || (dropped === half && (kept & 1) === 1) ? 1 : 0)
-    // For a normal number `kept` carries the hidden bit, hence 113 and not 112; a carry moves to the next exponent.
-    const magnitude = exponent >= 113 ? ((exponent - 113) << 10) + rounded : rounded
-    halves[i] = sign | Math.min(magnitude, 0x7c00)
-  }
-  return halves
+  return dtype === "BF16" ? HalfFloat.widenBfloat16(halves) : HalfFloat.widenFloat16(halves)
 }
 
 const bytesOf = (tensor: Tensor): Uint8Array => {
   const data = tensor.dtype === "F16"
-    ? narrowToFloat16(tensor.data)
+    ? HalfFloat.narrowToFloat16(tensor.data)
     : tensor.dtype === "BF16"
-    ? narrowToBfloat16(tensor.data)
+    ? HalfFloat.narrowToBfloat16(tensor.data)
     : tensor.data
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

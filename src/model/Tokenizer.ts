@@ -109,17 +109,33 @@ const specialToken = (config: Json, key: string): string | undefined => {
   return typeof content === "string" ? content : undefined
 }
 
-/** The library takes any id for granted, so what the file says is checked here. */
-const invalidId = (json: Json): string | undefined => {
+/** More tokens than any vocabulary has: the library makes a list as long as the largest id. */
+const mostTokens = 2 ** 24
+
+/** The library takes tokens and ids for granted, so what the file says is checked here. */
+const invalidToken = (json: Json): string | undefined => {
+  const isId = (id: unknown) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < mostTokens
+  const refusal = (token: unknown, id: unknown) =>
+    `token ${brief(token)} has the id ${brief(id)}, which is not an integer from 0 to ${mostTokens - 1}`
   const vocabulary = (json["model"] as { readonly vocab?: unknown } | null | undefined)?.vocab
+  if (typeof vocabulary !== "object" || vocabulary === null) return "its model has no vocabulary"
   // A unigram model lists its tokens, so that an id is a position.
-  if (typeof vocabulary !== "object" || vocabulary === null || Array.isArray(vocabulary)) return undefined
-  for (const [token, id] of Object.entries(vocabulary)) {
-    if (!(Number.isSafeInteger(id) && (id as number) >= 0)) {
-      return `token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}, which is not a non-negative integer`
-    }
+  for (const [token, id] of Array.isArray(vocabulary) ? [] : Object.entries(vocabulary)) {
+    if (!isId(id)) return refusal(token, id)
+  }
+  const added = json["added_tokens"] ?? []
+  if (!Array.isArray(added)) return "its added_tokens are not a list"
+  for (const token of added as ReadonlyArray<{ readonly content?: unknown; readonly id?: unknown } | null>) {
+    if (typeof token?.content !== "string") return "one of its added_tokens has no content"
+    if (!isId(token.id)) return refusal(token.content, token.id)
   }
   return undefined
+}
+
+/** A value of the file for a message. */
+const brief = (value: unknown): string => {
+  const text = typeof value === "object" && value !== null ? "an object" : String(JSON.stringify(value))
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }
 
 /** Reads a tokenizer from the bytes of its two files. */
@@ -127,16 +143,22 @@ export const fromFiles: (files: Files) => Effect.Effect<Tokenizer, InvalidTokeni
   function*(files: Files) {
     const json = yield* parseJson(fileNames.tokenizer, files.tokenizer)
     const config = yield* parseJson(fileNames.config, files.config)
+    const invalid = invalidToken(json)
+    if (invalid !== undefined) return yield* new InvalidTokenizer({ file: fileNames.tokenizer, reason: invalid })
     const inner = yield* Effect.try({
-      try: () => new HuggingFaceTokenizer(json, config),
+      try: () => {
+        const made = new HuggingFaceTokenizer(json, config)
+        // Some of what a file lacks shows only when it is used.
+        const { ids } = made.encode("a a", { add_special_tokens: true })
+        if (ids.length > 0) made.decode(ids, { skip_special_tokens: false })
+        return made
+      },
       catch: (cause) =>
         new InvalidTokenizer({
           file: fileNames.tokenizer,
           reason: cause instanceof Error ? cause.message : String(cause)
         })
     })
-    const invalid = invalidId(json)
-    if (invalid !== undefined) return yield* new InvalidTokenizer({ file: fileNames.tokenizer, reason: invalid })
     let largest = -1
     for (const id of (inner.get_vocab(true) as Map<string, number>).values()) largest = Math.max(largest, id)
     const idOf = (key: string) => {

@@ -63,9 +63,7 @@ export const Training = Schema.Struct({
   totalSteps: Schema.Int,
   epochs: Schema.Finite,
   stoppedEarly: Schema.Boolean,
-  best: Schema.NullOr(Schema.Struct({ loss: Schema.Finite, epochs: Schema.Finite })),
-  /** Every hyperparameter of the run. */
-  hyperparameters: Schema.optionalKey(Hyperparameters)
+  best: Schema.NullOr(Schema.Struct({ loss: Schema.Finite, epochs: Schema.Finite }))
 })
 export type Training = typeof Training.Type
 

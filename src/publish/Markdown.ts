@@ -17,8 +17,9 @@ export const visible = (text: string): string =>
 /** A text within a line or a cell. */
 export const text = (value: string): string =>
   visible(value)
-    .replaceAll(/[\\`*_[\]~$#|:@!{}]/g, "\\$&")
-    // What would be a link by itself; `http:` has lost its colon above.
+    .replaceAll(/[\\`*_[\]~$#|@!{}]/g, "\\$&")
+    // What would be a link, or a picture, by itself.
+    .replaceAll(/:(?=\/\/|[\w+-]+:)/g, "\\:")
     .replaceAll(/www\./gi, (found) => `${found.slice(0, -1)}\\.`)
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

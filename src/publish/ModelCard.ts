@@ -37,10 +37,7 @@ const metadata = (facts: Facts): Yaml.Mapping => {
 const does = ({ head, labels }: Facts): string => {
   switch (head) {
     case "sequence-classification":
-      return `puts a text into one of ${
-        Figures.counted(labels.length, "class")
-          .replace(/classs$/, "classes")
-      }`
+      return `puts a text into one of ${Figures.count(labels.length)} classes`
     case "sequence-regression":
       return "gives a number for a text"
     case "token-classification":
@@ -54,14 +51,18 @@ const does = ({ head, labels }: Facts): string => {
 
 const summary = (facts: Facts): ReadonlyArray<string> => {
   const { about, adapter, architecture, base, baseModel, head, parameters } = facts
-  const made = adapter === undefined
-    ? "fine-tuned"
-    : `fine-tuned with ${adapter.settings.variant === "dora" ? "DoRA" : "LoRA"} of rank ${adapter.settings.rank}`
+  const isTuned = facts.study !== undefined || facts.training !== undefined || base !== undefined ||
+    baseModel !== undefined
+  const made = adapter !== undefined
+    ? `, fine-tuned with ${adapter.settings.variant === "dora" ? "DoRA" : "LoRA"} of rank ${adapter.settings.rank}`
+    : isTuned
+    ? ", fine-tuned"
+    : ""
   const from = base !== undefined
-    ? `, from ${Markdown.code(base)}`
+    ? ` from ${Markdown.code(base)}`
     : baseModel === undefined
     ? ""
-    : `, from a ${Markdown.code(baseModel.architecture)} of ${Figures.count(baseModel.parameters)} parameters`
+    : ` from a ${Markdown.code(baseModel.architecture)} of ${Figures.count(baseModel.parameters)} parameters`
   const what = isAdapterAlone(facts)
     ? `These are the ${
       Figures.count(adapter!.parameters)
@@ -72,9 +73,7 @@ const summary = (facts: Facts): ReadonlyArray<string> => {
   return [
     `# ${Markdown.text(about.name)}`,
     [
-      `A ${Markdown.code(architecture)} of ${Figures.count(parameters)} parameters that ${
-        does(facts)
-      }, ${made}${from}.`,
+      `A ${Markdown.code(architecture)} of ${Figures.count(parameters)} parameters that ${does(facts)}${made}${from}.`,
       ...(what === undefined ? [] : [what])
     ].join(" "),
     ...(about.description === undefined ? [] : [about.description.trim()]),

@@ -60,10 +60,10 @@ const comparison = ({ comparison }: Facts): ReadonlyArray<string> => {
   ])
   const first = selected[0]!.kind
   return [
-    "### Over seeds",
-    `Trained anew with ${
-      seeds === 1 ? "one seed" : `${seeds} seeds`
-    }, on the validation examples: the mean, and the lowest and highest.`,
+    defaults === undefined ? "### Over seeds" : "### Beside the defaults",
+    Math.max(seeds, defaults?.seeds ?? 1) === 1
+      ? "On the validation examples:"
+      : "Trained anew with each seed, on the validation examples: the mean, and the lowest and highest.",
     Markdown.table(columns, rows),
     ...(defaults === undefined ? [] : [
       `${first.title} with the selected hyperparameters less that with the defaults: ${

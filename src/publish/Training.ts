@@ -24,9 +24,6 @@ const descriptionOf = (name: string): string => {
   return knob === undefined ? "" : Markdown.text(Hyperparameter.aboutOf(knob)?.description ?? "")
 }
 
-const same = (one: Schema.Json | undefined, other: Schema.Json | undefined): boolean =>
-  JSON.stringify(one) === JSON.stringify(other)
-
 /** The sides of the split, and the labels. */
 export const data = ({ about, data, head, labels }: Facts): ReadonlyArray<string> => {
   const sides = (["train", "validation", "test"] as const).flatMap((name) => {
@@ -66,27 +63,20 @@ const tried = ({ trials }: Study, name: string): string => {
   return shown.slice(0, 12).join(", ") + (shown.length > 12 ? ", …" : "")
 }
 
-/** Those that were searched, those that the pipeline sets, and of the others those that are not at their defaults. */
-export const hyperparameters = ({ about, study, training }: Facts): ReadonlyArray<string> => {
+/** Those that were searched, and those that the pipeline sets, beside their defaults. */
+export const hyperparameters = ({ about, study }: Facts): ReadonlyArray<string> => {
   const searched = study?.best.params ?? {}
-  const known: Hyperparameters = { ...about.hyperparameters, ...searched, ...training?.hyperparameters }
-  const names = Object.keys(known).filter((name) =>
-    Object.hasOwn(searched, name) || Object.hasOwn(about.hyperparameters, name) || !same(known[name], defaultOf(name))
-  )
-  if (names.length === 0) return []
-  const rows = names.map((name) => [
+  const known: Hyperparameters = { ...searched, ...about.hyperparameters, ...searched }
+  const rows = Object.entries(known).map(([name, value]) => [
     Markdown.code(name),
-    Figures.value(known[name]),
+    Figures.value(value),
     Figures.value(defaultOf(name)),
     ...(study === undefined ? [] : [Object.hasOwn(searched, name) ? tried(study, name) : ""]),
     descriptionOf(name)
   ])
+  if (rows.length === 0) return []
   const columns = ["hyperparameter", "value→", "default→", ...(study === undefined ? [] : ["tried"]), "what it does"]
-  return [
-    "## Hyperparameters",
-    Markdown.table(columns, rows),
-    ...(training?.hyperparameters === undefined ? [] : ["All others were at their defaults."])
-  ]
+  return ["## Hyperparameters", Markdown.table(columns, rows)]
 }
 
 /** How long it trained, and how the validation loss went. */
@@ -212,7 +202,7 @@ export const rerun = ({ about, baseModel, environment, files, study }: Facts): R
         : "in its fast mode, which does not repeat to the bit"
     }. Weights are float32.`,
     ...(baseModel === undefined ? [] : [
-      "The model that it began with:",
+      "The model that it began with, in files as Attune stores them:",
       fileTable(baseModel.files)
     ]),
     "The files beside this one:",

@@ -6,9 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
-import * as fs from "node:fs"
 import * as Columns from "./Columns.ts"
 import * as Digest from "./Digest.ts"
+import * as Disk from "./Disk.ts"
 import * as Parquet from "./Parquet.ts"
 import type { ObjectReference } from "./RunRecord.ts"
 import { type Address, Store } from "./Store.ts"
@@ -119,7 +119,7 @@ export const readFile = Effect.fnUntraced(function*(
   const store = yield* Store
   if (file.$artifact === "file") return yield* store.getObject(file)
   const bytes = yield* Effect.try({
-    try: () => fs.readFileSync(file.path),
+    try: () => Disk.readWhole(file.path),
     catch: fromCause("read a source file", file.path)
   })
   if (Digest.ofBytes(bytes) === file.digest) return bytes

@@ -53,6 +53,27 @@ const orAbsent = <A>(operation: () => A): A | undefined => {
   }
 }
 
+/** The most that Node reads or writes at once is a little more, and less than the weights of a model may be. */
+const pieceBytes = 2 ** 30
+
+/** All bytes of a file of any size. */
+export const readWhole = (file: string): Uint8Array => {
+  if (fs.statSync(file).size <= pieceBytes) return fs.readFileSync(file)
+  const descriptor = fs.openSync(file, "r")
+  try {
+    const bytes = new Uint8Array(fs.fstatSync(descriptor).size)
+    let length = 0
+    while (length < bytes.length) {
+      const read = fs.readSync(descriptor, bytes, length, Math.min(bytes.length - length, pieceBytes), length)
+      if (read === 0) break
+      length += read
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
 /**
  * Makes a folder and those above it. Node's own recursive form never returns
  * where a file system, such as /proc, answers that the parent does not exist.
@@ -91,7 +112,9 @@ const open = (root: string, temporaryFolder: string): Disk => {
       let written = 0
       // A short write is legal: a file system that fills up answers with one
       // before it answers ENOSPC.
-      while (written < bytes.length) written += fs.writeSync(descriptor, bytes, written)
+      while (written < bytes.length) {
+        written += fs.writeSync(descriptor, bytes, written, Math.min(bytes.length - written, pieceBytes))
+      }
       fs.fsyncSync(descriptor)
     } finally {
       fs.closeSync(descriptor)
@@ -137,7 +160,7 @@ const open = (root: string, temporaryFolder: string): Disk => {
 
   return {
     root,
-    read: (file) => orAbsent(() => fs.readFileSync(resolve(file))),
+    read: (file) => orAbsent(() => readWhole(resolve(file))),
     size: (file) => orAbsent(() => fs.statSync(resolve(file)).size),
     write: (file, bytes) => commit(file, bytes, (temporary, target) => fs.renameSync(temporary, target)),
     writeOnce: (file, bytes) => {

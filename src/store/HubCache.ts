@@ -172,12 +172,21 @@ const digestsOf = (file: string, withGit: boolean): Effect.Effect<{ sha256: stri
     try: async (signal) => {
       const sha256 = createHash("sha256")
       const git = createHash("sha1")
-      if (withGit) git.update(`blob ${fs.statSync(file).size}\0`)
-      for await (const chunk of fs.createReadStream(file, { highWaterMark: chunkBytes, signal })) {
-        sha256.update(chunk as Buffer)
-        if (withGit) git.update(chunk as Buffer)
+      const handle = await fs.promises.open(file, "r")
+      try {
+        if (withGit) git.update(`blob ${(await handle.stat()).size}\0`)
+        // One buffer for all: a stream would leave behind as much as the file is long.
+        const chunk = Buffer.alloc(chunkBytes)
+        for (;;) {
+          signal.throwIfAborted()
+          const { bytesRead } = await handle.read(chunk)
+          if (bytesRead === 0) return { sha256: sha256.digest("hex"), git: git.digest("hex") }
+          sha256.update(chunk.subarray(0, bytesRead))
+          if (withGit) git.update(chunk.subarray(0, bytesRead))
+        }
+      } finally {
+        await handle.close()
       }
-      return { sha256: sha256.digest("hex"), git: git.digest("hex") }
     },
     catch: failed("read a file", file)
   })

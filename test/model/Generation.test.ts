@@ -65,6 +65,8 @@ const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
       }))
   )
 
+  const endingWith = (ids: ReadonlyArray<number>) => new TextEncoder().encode(JSON.stringify({ eos_token_id: ids }))
+
   it.effect.each(ways)(
     "ends, penalizes repetition and takes an adapter as transformers and PEFT do with %s",
     (way) =>
@@ -79,7 +81,10 @@ const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
             one.repetitionPenalty === repetitionPenalty && one.eos.join() === eos.join()
           )
           const found = yield* Generation.generate({
-            checkpoint: { ...checkpoint, config: { ...checkpoint.config, eos_token_id: eos } },
+            checkpoint: {
+              ...checkpoint,
+              tokenizer: new Map([...checkpoint.tokenizer, ["generation_config.json", endingWith(eos)]])
+            },
             prompts: alike.map(({ prompt }) => Int32Array.from(prompt)),
             sampling: { ...Sampling.greedy, repetitionPenalty },
             maximumNewTokens: 20

@@ -207,6 +207,84 @@ describe("Safetensors", () => {
       }))
   }
 
+  /** A file whose header is this text, so that it can be what JSON.stringify does not write. */
+  const raw = (header: string, bytes = 4) => file(new TextEncoder().encode(header), bytes)
+  const x = "\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}"
+  const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
+  for (
+    const [what, bytes, reason] of [
+      ["a header of 100 MB that is not there", file({}, 0, 99_999_999n), /99999999 bytes.*truncated/],
+      ["a header longer than any", file({}, 0, 100_000_001n), /more than the allowed/],
+      ["a name that is there twice", raw(`{${x},${x}}`), /"x".*twice/],
+      ["a name that is there twice in two spellings", raw(`{${x},${x.replace("x", "\\u0078")}}`), /"x".*twice/],
+      ["a header nested without end", raw(`{"x":${deep(1_000_000)}}`), /nested/],
+      ["a dtype nested without end", raw(x.replace("\"F32\"", deep(200_000)).replace(/^/, "{") + "}"), /nested/],
+      ["a header of colons", raw(`{${":".repeat(1_000_000)}`), /twice|not JSON/],
+      ["a header with a broken name", raw("{\"\\x\":1}"), /not JSON/],
+      ["a dtype as long as a book", raw(`{"x":{"dtype":"${"F".repeat(1_000_000)}"}}`), /^.{0,400}$/],
+      ["a shape as long as a book", raw(`{"x":{"dtype":"F32","shape":[${"-1,".repeat(99_999)}1]}}`), /^.{0,400}$/]
+    ] as const
+  ) {
+    it.effect(`refuses ${what}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Safetensors.decode(bytes))
+        assert.strictEqual(error._tag, "MalformedSafetensors")
+        assert.match(error.message, reason)
+      }))
+  }
+
+  it.effect("names the file it refuses", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Safetensors.decode(new Uint8Array(3), "model-00002-of-00003.safetensors"))
+      assert.deepInclude(error, { file: "model-00002-of-00003.safetensors" })
+      assert.match(error.message, /^model-00002-of-00003\.safetensors: /)
+    }))
+
+  it.effect("reads a file whose header is not padded, as it comes from disk", () =>
+    Effect.gen(function*() {
+      // A Buffer, whose own slice shares memory.
+      for (let padding = 0; padding < 8; padding++) {
+        const bytes = Buffer.from(raw(`{${x}}${" ".repeat(padding)}`))
+        bytes.writeFloatLE(1.5, bytes.length - 4)
+        assert.deepStrictEqual([...(yield* Safetensors.decode(bytes)).tensors.get("x")!.data], [1.5])
+      }
+    }))
+
+  it.effect("keeps every bit of a number: zeros with a sign, infinities, the payload of a NaN", () =>
+    Effect.gen(function*() {
+      const patterns = {
+        F32: new Uint8Array(Uint32Array.of(0x8000_0000, 0x7f80_0000, 0xff80_0000, 0x7fc0_1234, 0x0000_0001).buffer),
+        F64: new Uint8Array(BigUint64Array.of(1n << 63n, 0x7ff0n << 48n, 0x7ff8_0000_0000_beefn, 1n).buffer),
+        I64: new Uint8Array(BigInt64Array.of(-1n, -(1n << 63n), (1n << 63n) - 1n).buffer)
+      }
+      for (const [dtype, bytes] of Object.entries(patterns)) {
+        const items = bytes.length / bytesOf[dtype as keyof typeof patterns]
+        const whole = file({ x: { dtype, shape: [items], data_offsets: [0, bytes.length] } }, bytes)
+        const again = Safetensors.encode((yield* Safetensors.decode(whole)).tensors)
+        assert.deepStrictEqual(again.subarray(again.length - bytes.length), bytes, dtype)
+      }
+      for (const dtype of ["F16", "BF16"] as const) {
+        const bytes = new Uint8Array(Uint16Array.of(0x8000, 0x0000).buffer)
+        const whole = file({ x: { dtype, shape: [2], data_offsets: [0, 4] } }, bytes)
+        const { data } = (yield* Safetensors.decode(whole)).tensors.get("x")!
+        assert.isTrue(Object.is(data[0], -0) && Object.is(data[1], 0))
+      }
+    }))
+
+  it.effect("reads tensors without elements and without dimensions wherever they stand", () =>
+    Effect.gen(function*() {
+      const { tensors } = yield* Safetensors.decode(file({
+        scalar: F32([], [0, 4]),
+        before: F32([0, 3], [0, 0]),
+        after: { dtype: "I64", shape: [2 ** 40, 0], data_offsets: [4, 4] }
+      }, 4))
+      assert.deepStrictEqual(Array.from(tensors, ([name, { data, shape }]) => [name, shape, data.length]), [
+        ["scalar", [], 1],
+        ["before", [0, 3], 0],
+        ["after", [2 ** 40, 0], 0]
+      ])
+    }))
+
   it.effect("refuses a file cut anywhere", () =>
     Effect.gen(function*() {
       const whole = Safetensors.encode([["a", { dtype: "F32", shape: [3], data: Float32Array.of(1, 2, 3) }]])

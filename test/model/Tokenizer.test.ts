@@ -28,6 +28,21 @@ describe("Tokenizer", () => {
       assert.strictEqual(tokenizer.paddingId, 1)
     }))
 
+  it.effect("does so with pieces of words, whose texts begin and end with special tokens", () =>
+    Effect.gen(function*() {
+      const tokenizer = yield* Tokenizer.fromFiles(bert)
+      const cases: ReadonlyArray<{ text: string; ids: Array<number>; decoded: string }> = JSON.parse(
+        new TextDecoder().decode(fixture("tokenizer-wordpiece.json"))
+      )
+      assert.isAbove(cases.length, 100)
+      for (const { decoded, ids, text } of cases) {
+        assert.deepStrictEqual([...tokenizer.encode(text)], ids, JSON.stringify(text))
+        assert.strictEqual(tokenizer.decode(ids, { skipSpecialTokens: true }), decoded, JSON.stringify(text))
+      }
+      assert.strictEqual(tokenizer.vocabularySize, 1059)
+      assert.deepStrictEqual([2, 3].map((id) => tokenizer.tokenOf(id)), ["[CLS]", "[SEP]"])
+    }))
+
   it.effect("cuts the text and keeps the special tokens around it", () =>
     Effect.gen(function*() {
       const tokenizer = yield* Tokenizer.fromFiles(bert)

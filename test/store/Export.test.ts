@@ -23,7 +23,7 @@ describe("Export.toFolder", () => {
       fs.writeFileSync(path.join(folder, "notes.txt"), "mine")
       const table = yield* Artifact.writeTable("scores", Row, [{ value: 1 }])
       const file = yield* Artifact.writeFile("config.json", Buffer.from("{}"))
-      const written = yield* Export.toFolder(json({ table, files: [file], number: 1 }), folder)
+      const written = yield* Export.toFolder(json({ table, file, number: 1 }), folder)
       assert.deepStrictEqual(written.map((name) => path.basename(name)), ["scores.parquet", "config.json"])
       assert.deepStrictEqual(fs.readdirSync(folder).toSorted(), ["config.json", "notes.txt", "scores.parquet"])
       assert.strictEqual(fs.readFileSync(path.join(folder, "config.json"), "utf8"), "{}")
@@ -36,6 +36,52 @@ describe("Export.toFolder", () => {
       const two = yield* Artifact.writeTable("scores", Row, [{ value: 2 }])
       yield* Export.toFolder(json({ train: one, test: two }), folder)
       assert.deepStrictEqual(fs.readdirSync(folder).toSorted(), ["test.scores.parquet", "train.scores.parquet"])
+    }).pipe(Effect.provide(Store.layerMemory)))
+
+  it.effect("keeps the files of a model together: as the folder itself, or below it where there is more", () =>
+    Effect.gen(function*() {
+      const config = yield* Artifact.writeFile("config.json", Buffer.from("{}"))
+      const card = yield* Artifact.writeFile("README.md", Buffer.from("# Model"))
+      const table = yield* Artifact.writeTable("scores", Row, [{ value: 1 }])
+      const state = yield* Artifact.writeFile("state.safetensors", Buffer.from("x"))
+      const model = { kind: "model", files: [config, card] }
+      const exported = Effect.fnUntraced(function*(output: unknown) {
+        const folder = yield* temporary
+        yield* Export.toFolder(json(output), folder)
+        return fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+          /\.(?:md|json|parquet|safetensors)$/.test(name)
+        )
+          .toSorted()
+      })
+      assert.deepStrictEqual(yield* exported(model), ["README.md", "config.json"])
+      assert.deepStrictEqual(yield* exported({ model, summary: "All is well." }), ["README.md", "config.json"])
+      assert.deepStrictEqual(yield* exported({ model, table }), [
+        "model/README.md",
+        "model/config.json",
+        "scores.parquet"
+      ])
+      assert.deepStrictEqual(yield* exported({ first: model, second: { files: [config] } }), [
+        "first/README.md",
+        "first/config.json",
+        "second/config.json"
+      ])
+      assert.deepStrictEqual(yield* exported({ tuned: { model, state } }), [
+        "state.safetensors",
+        "tuned.model/README.md",
+        "tuned.model/config.json"
+      ])
+    }).pipe(Effect.provide(Store.layerMemory)))
+
+  it.effect("writes nothing outside the folder, whatever a field is called", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary
+      const file = yield* Artifact.writeFile("config.json", Buffer.from("{}"))
+      for (const field of ["..", "a/b", "../x", "a\\b", ".hidden"]) {
+        const output = json({ [field]: { files: [file] }, other: { files: [file] } })
+        const error = yield* Effect.flip(Export.toFolder(output, path.join(folder, "inner")))
+        assert.match(error.message, /its name is not that of a plain file/, field)
+      }
+      assert.deepStrictEqual(fs.readdirSync(folder), [])
     }).pipe(Effect.provide(Store.layerMemory)))
 
   it.effect("writes nothing outside the folder, whatever an artifact is called", () =>

@@ -6,7 +6,6 @@ import * as Codec from "../../pipeline/Codec.ts"
 import * as Pipeline from "../../pipeline/Pipeline.ts"
 import { Progress } from "../../pipeline/Progress.ts"
 import * as Tables from "../../results/Tables.ts"
-import * as Artifact from "../../store/Artifact.ts"
 import * as Export from "../../store/Export.ts"
 import { Store } from "../../store/Store.ts"
 import type { Determinism } from "../../tensor/Backend.ts"
@@ -16,6 +15,7 @@ import * as Output from "../Output.ts"
 import type * as Board from "../progress/Board.ts"
 import * as Display from "../progress/Display.ts"
 import * as Wording from "../progress/Wording.ts"
+import * as Result from "../Result.ts"
 import * as Session from "../Session.ts"
 import * as StoreLocation from "../StoreLocation.ts"
 import * as Text from "../Text.ts"
@@ -61,7 +61,9 @@ export const run = Effect.fnUntraced(function*(flags: Flags) {
     Effect.onInterrupt(() => Effect.sync(() => Output.say(`Stopped. ${toResume()}`)))
   )
   if (flags.format === undefined) {
-    Output.print(typeof encoded === "string" ? encoded : JSON.stringify(Artifact.summarize(encoded), null, 2))
+    Output.print(Result.toText(encoded))
+    const hint = flags.exportTo === undefined ? Result.hint(encoded) : undefined
+    if (hint !== undefined) Output.say(hint)
   } else if (flags.format === "json") Output.print(JSON.stringify(encoded, null, 2))
   else Data.print(flags.format, Data.ofValue(encoded))
   for (const file of exported) Output.say(`Exported ${file}`)

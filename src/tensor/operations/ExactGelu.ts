@@ -7,13 +7,14 @@ import type { Tensor, Tf } from "../TensorFlow.ts"
 import { differentiable } from "./Differentiable.ts"
 
 /** The normal distribution function. */
-const distribution = (tf: Tf, x: Tensor): Tensor => tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5)
+const distribution = (tf: Tf, x: Tensor): Tensor =>
+  tf.tidy(() => tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5))
 
-/** The distribution function, and `x` times its derivative, which is the density. */
-const slope = (tf: Tf, x: Tensor): Tensor => {
-  const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI))
-  return tf.add(tf.mul(x, density), distribution(tf, x))
-}
+const density = (tf: Tf, x: Tensor): Tensor =>
+  tf.tidy(() => tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI)))
+
+/** The distribution function, and `x` times its derivative. */
+const slope = (tf: Tf, x: Tensor): Tensor => tf.add(tf.mul(x, density(tf, x)), distribution(tf, x))
 
 /**
  * `x Φ(x)`, with Φ the distribution function of the standard normal distribution. Where the backend has no kernel for it
