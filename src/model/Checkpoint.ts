@@ -228,7 +228,9 @@ const underHeadOf = Effect.fnUntraced(function*(
   const labelled = (count: number) => Array.from({ length: count }, (_, index) => `LABEL_${index}`)
   const trial = yield* Family.model(yield* Family.withHead(config, head, labelled(2)))
   const last = trial.linears.findLast((linear) => linear.head)
-  const outputs = last === undefined ? undefined : tensors.get(Lora.names.saved(`${last.name}.weight`))?.shape[0]
+  const weight = last === undefined ? undefined : tensors.get(Lora.names.saved(`${last.name}.weight`))
+  // A weight without numbers may claim any number of outputs.
+  const outputs = weight === undefined || weight.data.length === 0 ? undefined : weight.shape[0]
   return outputs === 1 && head === "sequence-classification"
     ? yield* Family.withHead(config, "sequence-regression")
     : yield* Family.withHead(config, head, labelled(outputs ?? Heads.outputsOf(config)))

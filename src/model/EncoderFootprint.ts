@@ -156,7 +156,7 @@ export const footprint = (
     Math.max(
       stream + activationTensors(activation, fused).forward * wide,
       (fused ? 0 : inner * width) + stream + 2 * wide,
-      (fused ? 4 : 8) * stream + wide
+      (fused ? 4 : 10) * stream + wide
     )
   const predicting = shares + Math.max(
     (fused ? 4 : 7) * stream + 4 * positions,
