@@ -3,6 +3,7 @@
  * against what a user would pick instead. Nothing here is part of the tests.
  */
 const benchmarks = {
+  leakage: "the check of a split for texts on two sides, against comparing all with all",
   tensor: "a training step on our wasm kernels and on stock ones",
   memory: "whether memory stays where it is over 2,000 steps and over forty runs",
   pipeline: "stages run and read from the cache, against calling their effects"

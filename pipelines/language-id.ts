@@ -5,6 +5,8 @@
  * split once, for the model it selected.
  *
  *     npx attune run pipelines/language-id.ts
+ *
+ * The selected model comes with a model card; `--export <folder>` copies both, for transformers to load.
  */
 import {
   Artifact,
@@ -16,6 +18,7 @@ import {
   LoadModel,
   Node,
   OpenTest,
+  PackageModel,
   Pipeline,
   Prediction,
   Source,
@@ -45,13 +48,14 @@ const base = LoadModel({ files: Source.folder(new URL("../data/base/", import.me
 const train = Node.at(names, "train")
 const validation = Node.at(names, "validation")
 
-/** Fine-tunes from a model, up to each budget in turn, and evaluates on validation data. */
-const trial = (model: typeof base, params: Params, budgets: ReadonlyArray<number>, seed: number) => {
-  const tuned = fineTuneThrough({ model, train }, { ...params, schedule: "cosine", seed }, budgets)
-  return Node.all({
-    model: Node.at(tuned, "model"),
-    evaluation: Evaluate({ model: Node.at(tuned, "model"), split: validation })
-  })
+/** Fine-tunes from a model, up to each budget in turn. */
+const fineTune = (model: typeof base, params: Params, budgets: ReadonlyArray<number>, seed: number) =>
+  fineTuneThrough({ model, train }, { ...params, schedule: "cosine", seed }, budgets)
+
+/** The same, and evaluates on validation data. */
+const trial = (...args: Parameters<typeof fineTune>) => {
+  const model = Node.at(fineTune(...args), "model")
+  return Node.all({ model, evaluation: Evaluate({ model, split: validation }) })
 }
 
 const Trial = Schema.Struct({
@@ -175,15 +179,43 @@ export default Pipeline.make({
       example: Space.defaults(space),
       node: (params) => overSeeds((seed) => Node.at(trial(untrained(seed), params, rungs, seed), "evaluation"))
     })
-    const test = OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(study, "selection") })
-    return Summarize({
+    const defaults = tuned(Space.defaults(space))
+    const model = Node.at(best, "output", "model")
+    const opened = OpenTest({ sealed: Node.at(names, "test"), selection: Node.at(study, "selection") })
+    const test = Evaluate({ model, split: opened })
+    const summary = Summarize({
       trials: Node.at(study, "trials"),
       spent: Node.at(study, "spent"),
       fullCost: Node.at(study, "fullCost"),
       selected,
-      defaults: tuned(Space.defaults(space)),
+      defaults,
       scratch,
-      test: Evaluate({ model: Node.at(best, "output", "model"), split: test })
+      test
     })
+    /** The run of the selected trial: how long it was. */
+    const training = Node.bind("training", Node.all({ params: bestParams, budget: Node.at(best, "budget") }), {
+      example: { params: Space.defaults(space), budget: rungs.at(-1)! },
+      node: ({ budget, params }) => fineTune(base, params, rungs.filter((rung) => rung <= budget), seed)
+    })
+    const packaged = PackageModel({
+      model,
+      base,
+      data: names,
+      study,
+      training,
+      validation: Node.at(best, "output", "evaluation"),
+      test,
+      seeds: selected,
+      defaults
+    }, {
+      name: "language-id",
+      description:
+        "Says which of 42 languages, all written in Latin script, the name of a region, a language or a currency is in.",
+      hyperparameters: { schedule: "cosine", seed },
+      datasetName: "Names in the Unicode Common Locale Data Repository, release 48",
+      pipeline: "pipelines/language-id.ts",
+      settings: { trials, seed, repeats }
+    })
+    return Node.all({ summary, model: packaged })
   }
 })

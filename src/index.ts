@@ -91,6 +91,7 @@ export { MergeAdapter } from "./model/MergeAdapter.ts"
 export * as PretrainedModel from "./model/PretrainedModel.ts"
 export * as Sampling from "./model/Sampling.ts"
 export * as Tokenizer from "./model/Tokenizer.ts"
+export { PackagedModel, PackageModel } from "./publish/PackageModel.ts"
 export * as Random from "./random/Random.ts"
 
 // Fine-tuning

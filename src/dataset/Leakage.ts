@@ -149,18 +149,30 @@ export const check = Effect.fnUntraced(function*(given: Rows, options: Options):
   const signatures = new Int32Array(texts.length * keys.length)
   const index = MinHash.index(banding, texts.length)
   const found = new Int32Array(texts.length)
+  /** Compares a text with the candidates from this one on, and says where it stopped: at the end, or when a turn is due. */
+  const compare = (number: number, candidates: number, from: number): number => {
+    const { normal } = texts[number]!
+    const offset = number * keys.length
+    for (let at = from; at < candidates; at++) {
+      // Reading the clock for each would take as long as comparing signatures does.
+      if (at % 64 === 63 && at > from && isDue()) return at
+      const other = found[at]!
+      if (!MinHash.agrees(signatures, offset, other * keys.length, keys.length, atLeast)) continue
+      const similarity = Shingles.jaccard(setOf(number), setOf(other), options.threshold)
+      if (similarity === 0 || isContained(normal, texts[other]!.normal, shortest)) continue
+      ledger.near(number, other, similarity)
+    }
+    return candidates
+  }
+
   for (const [number, { normal }] of texts.entries()) {
     const offset = number * keys.length
     MinHash.sign(keys, shingles.hashes(normal), signatures, offset)
     const candidates = index.add(signatures, offset, found)
     comparisons += candidates
     if (comparisons > options.comparisons) return yield* tooAlike()
-    for (let candidate = 0; candidate < candidates; candidate++) {
-      const other = found[candidate]!
-      if (!MinHash.agrees(signatures, offset, other * keys.length, keys.length, atLeast)) continue
-      const similarity = Shingles.jaccard(setOf(number), setOf(other), options.threshold)
-      if (similarity === 0 || isContained(normal, texts[other]!.normal, shortest)) continue
-      ledger.near(number, other, similarity)
+    for (let compared = 0; compared < candidates;) {
+      compared = compare(number, candidates, compared)
       if (isDue()) yield* turn
     }
     if (isDue()) yield* turn

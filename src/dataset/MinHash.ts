@@ -126,11 +126,13 @@ export const agrees = (
   length: number,
   atLeast: number
 ): boolean => {
-  let differences = length - atLeast
-  for (let row = 0; row < length; row++) {
-    if (signatures[a + row] !== signatures[b + row] && --differences < 0) return false
+  let allowed = length - atLeast
+  for (let row = 0; row < length && allowed >= 0;) {
+    // Counted without a branch, as in `Shingles.jaccard`.
+    const end = Math.min(row + 16, length)
+    for (; row < end; row++) allowed -= signatures[a + row] === signatures[b + row] ? 0 : 1
   }
-  return true
+  return allowed >= 0
 }
 
 /** The buckets of each band, to which signatures are added one by one. */

@@ -76,6 +76,13 @@ export interface Result<out P, out A> {
   readonly spent: number
   /** What the same trials would have cost at the full horizon each. */
   readonly fullCost: number
+  /** How it searched; sampler and scheduler in words. */
+  readonly search: {
+    readonly direction: "maximize" | "minimize"
+    readonly sampler: string
+    readonly scheduler: string
+    readonly seed: number
+  }
 }
 
 const resultSchema = <P, A>(
@@ -95,7 +102,13 @@ const resultSchema = <P, A>(
     })),
     selection: Selection,
     spent: Schema.Finite,
-    fullCost: Schema.Finite
+    fullCost: Schema.Finite,
+    search: Schema.Struct({
+      direction: Schema.Literals(["maximize", "minimize"]),
+      sampler: Schema.String,
+      scheduler: Schema.String,
+      seed: Schema.Int
+    })
   })
 
 export interface Options<P extends Space.Params> {
@@ -281,7 +294,13 @@ export const make = <P extends Space.Params, N extends Node.Any>(
         })),
         selection: new Selection({ study: name, trial: best.trial, metric, value }),
         spent: summary.spent,
-        fullCost: summary.fullCost
+        fullCost: summary.fullCost,
+        search: {
+          direction,
+          sampler: sampler.description,
+          scheduler: scheduler.description,
+          seed: options.seed ?? 0
+        }
       }
     }
   )

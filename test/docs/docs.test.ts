@@ -20,6 +20,7 @@ const pages = [
   "docs/fine-tuning.md",
   "docs/studies.md",
   "docs/results.md",
+  "docs/publishing.md",
   "docs/backends.md",
   "docs/gpu.md",
   "docs/tensorflow.md",

@@ -153,6 +153,10 @@ describe("PackageModel", () => {
       assert.include(body, "| train | 18 | ")
       assert.include(body, "&lt;b&gt;two&lt;/b&gt;, one, three \\| 3")
       assert.include(body, "The study `letters` ran 2 trials (2 completed)")
+      assert.match(
+        body,
+        /by the largest `evaluation\.accuracy`.* Sampler: Sobol points.* Scheduler: every trial to 1\./
+      )
       assert.match(body, /\| Accuracy \| \d+\.\d % \(\d+\.\d % to \d+\.\d %\) \| \d+\.\d % \(/)
       assert.match(body, /\| Accuracy \| \d+\.\d % \(\d+\.\d % to \d+\.\d %\) \| \d+\.\d % \|\n/)
       assert.include(body, "over examples and seeds")
