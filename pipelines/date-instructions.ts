@@ -9,6 +9,7 @@ import {
   Artifact,
   Bootstrap,
   EvaluateGenerations,
+  FineTuneConversations,
   fineTuneConversationsThrough,
   GenerationEvaluation,
   GenerationPrediction,
@@ -23,7 +24,6 @@ import {
   Study,
   SuccessiveHalving
 } from "attune"
-import { FineTuneConversations } from "attune"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { DateInstructions, icu, unread } from "./date-texts.ts"

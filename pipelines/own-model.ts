@@ -5,7 +5,8 @@
  *     npx attune run pipelines/own-model.ts --set model=HuggingFaceTB/SmolLM2-135M-Instruct --set data=my-chats.jsonl
  *
  * The data is a file of JSON lines with a list of `messages`, each with a `role` and its `content`, as
- * data/currencies.jsonl is. `model` may also be a folder that holds a model.
+ * data/currencies.jsonl is. `model` may also be a folder that holds a model. With `--export <folder>` the adapter is put there,
+ * with a model card, for PEFT to load.
  */
 import {
   EvaluateGenerations,
@@ -17,6 +18,7 @@ import {
   LoadModel,
   Node,
   OpenTestConversations,
+  PackageModel,
   Pipeline,
   Source,
   Space,
@@ -80,11 +82,18 @@ export default Pipeline.make({
     const selected = Node.at(study, "best", "output", "model")
     const before = EvaluateGenerations({ model: base, split: test }, { maximumNewTokens })
     const after = EvaluateGenerations({ model: selected, split: test }, { maximumNewTokens })
+    const packaged = PackageModel({ model: selected, base, data: split, study, test: after }, {
+      name: "own-model",
+      // An adapter alone says whose it is; what belongs to a folder of this machine goes out with its base.
+      ...(isFolder ? { adapter: "merge" } : { base: model }),
+      datasetName: path.basename(data),
+      pipeline: "pipelines/own-model.ts"
+    })
     return Node.all({
       hyperparameters: Node.at(study, "best", "params"),
       exactMatch: Node.all({ before: Node.at(before, "exactMatch"), after: Node.at(after, "exactMatch") }),
       rougeL: Node.all({ before: Node.at(before, "rougeL"), after: Node.at(after, "rougeL") }),
-      model: selected
+      model: packaged
     })
   }
 })
