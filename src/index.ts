@@ -41,6 +41,14 @@ export * as Query from "./results/Query.ts"
 export * as Tables from "./results/Tables.ts"
 
 // Data
+export {
+  CheckLeakage,
+  CheckLeakageOfConversations,
+  CheckLeakageOfScores,
+  CheckLeakageOfTags,
+  LeakageFound,
+  LeakageSummary
+} from "./dataset/CheckLeakage.ts"
 export * as Conversation from "./dataset/Conversation.ts"
 export { BadRow, DataError } from "./dataset/DataError.ts"
 export * as HubFolder from "./dataset/HubFolder.ts"

@@ -21,7 +21,7 @@ const Leaking = Schema.Struct({ train: Schema.Int, validation: Schema.Int, test:
 
 /** What a check found, in numbers. */
 export const LeakageSummary = Schema.Struct({
-  /** By kind and pair of sides, a side with itself included. */
+  /** By kind and pair of sides, a side with itself included; those that have any pair. */
   counts: Schema.Array(LeakingPairs.Count),
   leaking: Leaking,
   /** How many training rows were left out. */
@@ -53,13 +53,14 @@ export class LeakageFound extends Schema.TaggedError<LeakageFound>()("LeakageFou
   override get message(): string {
     const { test, train, validation } = this.leaking
     const found = this.counts.map(({ kind, pairs, sideA, sideB }) => `${pairs} ${kind} between ${sideA} and ${sideB}`)
-    const rest = this.counts.some(({ sideA, sideB }) => sideA !== "train" && sideB !== "train")
-      ? " That leaves those between validation and test."
-      : ""
+    const withTrain = this.counts.some(({ sideA, sideB }) => sideA === "train" || sideB === "train")
+    const withoutTrain = this.counts.some(({ sideA, sideB }) => sideA !== "train" && sideB !== "train")
+    const others = withoutTrain ? ", but for those between validation and test" : ""
+    const leaveOut = withTrain ? ` Or leave them out of training with \`policy: "drop-from-train"\`${others}.` : ""
     return `Texts are on more than one side of the split: ${train} training, ${validation} validation and ${test} test `
       + `rows have their like on another side. Pairs: ${found.join(", ")}.\n${this.pairs.map(describe).join("\n")}\n`
-      + `Leave them out of training with \`policy: "drop-from-train"\`.${rest} Or split so that what belongs together `
-      + "stays together, as `Split.grouped` does by author, document or template."
+      + "Split so that what belongs together stays together: `by` with `grouped`, by author, document or template."
+      + leaveOut
   }
 }
 
@@ -153,7 +154,7 @@ const inspect = Effect.fnUntraced(function*<S extends Columns.RowSchemaLike>(
     kept: dropped.size === 0 ? undefined : yield* Artifact.writeTable("train", row, kept),
     report: yield* Artifact.writeTable("leakage", LeakingPairs.Pair, pairs),
     summary: {
-      counts,
+      counts: counts.filter(({ pairs }) => pairs > 0),
       leaking: numbers,
       dropped: dropped.size,
       bands: banding.bands,

@@ -31,7 +31,10 @@ export class ValidationSplit extends Schema.Class<ValidationSplit>("attune/Valid
   ...labelled
 }) {}
 
-/** Examples for the final estimate, still under seal: no stage reads them. {@link OpenTest} opens it. */
+/**
+ * Examples for the final estimate, still under seal: no stage that trains or evaluates reads them, and what the leakage
+ * check says of them tells nothing of their content. {@link OpenTest} opens it.
+ */
 export class SealedTestSplit extends Schema.Class<SealedTestSplit>("attune/SealedTestSplit")({
   kind: Schema.tag("sealed-test"),
   ...labelled

@@ -134,6 +134,13 @@ describe("CheckLeakage", () => {
       assert.include(message, `train ${JSON.stringify(late)} and validation`)
       assert.match(message, /policy: "drop-from-train"/)
       assert.notInclude(message, "blue jacket")
+      // Dropping training rows is no advice where they are not what leaks.
+      const outside = Given({}, { ...rows, validation: [rows.validation[1]!, { text: secret, label: "payment" }] })
+      const sides = { ...wire(outside), train: Node.at(Given({}, { ...rows, train: rows.train.slice(4) }), "train") }
+      const withoutTrain = errorOf(yield* Effect.exit(Pipeline.run(CheckLeakage(sides, { policy: "fail" }))))
+      assert.match((withoutTrain as LeakageFound).message, /1 exact between validation and test/)
+      assert.notInclude((withoutTrain as LeakageFound).message, "drop-from-train")
+      assert.match((withoutTrain as LeakageFound).message, /Split so that/)
       const unrelated = Given({}, { ...rows, validation: rows.validation.slice(1), test: rows.test.slice(1) })
       yield* Pipeline.run(CheckLeakage(wire(unrelated), { policy: "fail" }))
     }).pipe(fresh))
