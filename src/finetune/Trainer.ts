@@ -73,8 +73,6 @@ export interface Options {
   /** Examples to take the loss on while the run goes on. */
   readonly validation?: ReadonlyArray<Examples.Example>
   readonly hyperparameters: Hyperparameters
-  /** The longest row of packed texts, in tokens; as long as the model allows unless given. */
-  readonly packedLength?: number
   /** Stop after so many passes of the horizon, rounded to whole steps; after all of them unless given. */
   readonly stopAfterEpochs?: number
   /** Continue from here instead of from `model`'s weights. */
@@ -137,15 +135,17 @@ export const stepsOf = (
   return { perEpoch, total, stop: Math.min(total, Math.max(0, Math.round(stopAfterEpochs * perEpoch))) }
 }
 
-/** The rows that examples make: one each, or several packed in one. */
-export const rowsOf = (
+/** The rows that examples make: one each, or several packed in one of at most `maximumLength` tokens. */
+const rowsOf = (
   examples: ReadonlyArray<Examples.Example>,
-  { packing }: Pick<Hyperparameters, "packing">,
-  capacity: number
-): Examples.Rows =>
-  packing
-    ? Packing.pack(examples.map(({ tokens }) => tokens.length), capacity)
-    : Examples.oneEach(Uint32Array.from(examples.keys()))
+  { maximumLength, packing }: Pick<Hyperparameters, "maximumLength" | "packing">,
+  positions: number
+): Examples.Rows => {
+  if (!packing) return Examples.oneEach(Uint32Array.from(examples.keys()))
+  const lengths = examples.map(({ tokens }) => tokens.length)
+  const longest = lengths.reduce((longest, length) => Math.max(longest, length), 0)
+  return Packing.pack(lengths, Math.min(positions, Math.max(longest, maximumLength ?? positions)))
+}
 
 const inParts = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, part) => all.slice(part * size, (part + 1) * size))
@@ -274,7 +274,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
     const adapter = settings === undefined ? undefined : yield* Lora.place(model, settings)
     yield* Examples.check(model, examples)
     if (validation !== undefined) yield* Examples.check(model, validation)
-    const rows = rowsOf(examples, hyperparameters, options.packedLength ?? model.maximumLength)
+    const rows = rowsOf(examples, hyperparameters, model.maximumLength)
     const { total: totalSteps } = stepsOf(rows.length, hyperparameters)
     const targets = Trained.targets(
       model,

@@ -89,6 +89,25 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
       )
     }))
 
+  it.effect("packs into rows of the maximum length", () =>
+    Effect.gen(function*() {
+      const options = yield* letters
+      const longest = Effect.fnUntraced(function*(maximumLength: number | null) {
+        const rows: Array<number> = []
+        yield* Trainer.train({
+          ...options,
+          stopAfterEpochs: 1,
+          hyperparameters: { ...options.hyperparameters, batchSize: 1, packing: true, maximumLength },
+          onStep: ({ tokens }) => void rows.push(tokens)
+        })
+        return Math.max(...rows)
+      })
+      assert.strictEqual(yield* longest(12), 12)
+      assert.strictEqual(yield* longest(null), 16)
+      // Examples that are longer already are not cut.
+      assert.strictEqual(yield* longest(3), Math.max(...options.examples.map(({ tokens }) => tokens.length)))
+    }))
+
   it.effect("stops when the validation loss has ceased to fall, and restores the best", () =>
     Effect.gen(function*() {
       const options = yield* letters
