@@ -234,7 +234,9 @@ it("the README shows the pipeline of the quickstart", () => {
 
 describe("links", () => {
   const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
-  const all = [...pages, "docs/cli.md", "docs/hyperparameters.md", "docs/tables.md"].filter((page) => fs.existsSync(path.join(root, page)))
+  const all = [...pages, "docs/cli.md", "docs/hyperparameters.md", "docs/tables.md"].filter((page) =>
+    fs.existsSync(path.join(root, page))
+  )
   const links = all.flatMap((page) => Guide.links(page, read(page)))
   it.each(links)("$page → $target", ({ page, target }) => {
     const [file = "", anchor] = target.split("#")
