@@ -16,13 +16,16 @@ export type Decoded<S extends RowSchema> = Result.Result<S["Type"], RowProblem.R
  * Rows from JSON values, in the canonical JSON form of the schema: numbers as
  * numbers, dates as ISO 8601 texts, big integers as texts.
  */
-export const json = <S extends RowSchema>(rowSchema: S): (value: unknown) => Decoded<S> => {
+export const json = <S extends RowSchema>(
+  rowSchema: S,
+  problemOf: typeof RowProblem.ofIssue = RowProblem.ofIssue
+): (value: unknown) => Decoded<S> => {
   const decode = Schema.decodeUnknownResult(Schema.toCodecJson(rowSchema))
   return (value) => {
     const decoded = decode(value)
     return Result.isSuccess(decoded)
       ? Result.succeed(decoded.success)
-      : Result.fail(RowProblem.ofIssue(decoded.failure.issue, value))
+      : Result.fail(problemOf(decoded.failure.issue, value))
   }
 }
 
@@ -49,13 +52,18 @@ export const text = <S extends RowSchema>(rowSchema: S): TextDecoder<S> => {
   if (ast._tag !== "Objects" || ast.indexSignatures.length > 0) {
     throw new TypeError("Rows of a table are described by a Schema.Struct or a Schema.Class.")
   }
-  const decode = json(rowSchema)
   const fields = ast.propertySignatures.map(({ name, type }) => ({
     name: String(name),
     required: !SchemaAST.isOptional(type),
     nullable: admits(type, "Null"),
     parse: parserOf(type)
   }))
+  const decode = json(rowSchema, (issue, value) => {
+    const problem = RowProblem.ofIssue(issue, value)
+    // The column is there, or the file would have been refused: it is the cell that is empty.
+    const isCell = fields.some(({ name }) => name === problem.field)
+    return isCell && !Object.hasOwn(value as object, problem.field) ? { ...problem, found: "nothing" } : problem
+  })
   return {
     columns: fields,
     decode: (cell) => {

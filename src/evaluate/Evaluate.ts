@@ -77,7 +77,11 @@ export const Evaluate = Stage.make("evaluate", {
   error: EvaluationStage.EvaluationError,
   ...EvaluationStage.stage,
   run: Effect.fn("Evaluate")(function*({ model, split }, params) {
-    const { checkpoint, longest, tokenizer, vocabularySize } = yield* EvaluationStage.load(model, params)
+    const { checkpoint, longest, tokenizer, vocabularySize } = yield* EvaluationStage.load(
+      model,
+      "sequence-classification",
+      params
+    )
     const labels = Checkpoint.labelsOf(checkpoint.config)
     const rows = yield* Artifact.readTable(LabeledText.LabeledText, split.examples)
     const texts = rows.map((row) => row.text)
@@ -85,8 +89,7 @@ export const Evaluate = Stage.make("evaluate", {
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const unknown = rows.findIndex((row) => !indexOf.has(row.label))
     if (unknown >= 0) {
-      const reason = `its label "${rows[unknown]!.label}" is none of the model's: ${labels.join(", ")}`
-      return yield* new InvalidExample({ example: unknown, reason })
+      return yield* InvalidExample.unknownLabel(unknown, rows[unknown]!, labels)
     }
     const targets = Int32Array.from(rows, (row) => indexOf.get(row.label)!)
     const answers = yield* Predict.classify({

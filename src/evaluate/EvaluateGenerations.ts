@@ -12,6 +12,7 @@ import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Sampling from "../model/Sampling.ts"
 import * as Supervision from "../model/Supervision.ts"
 import type { Tokenizer } from "../model/Tokenizer.ts"
+import { MetricLog } from "../pipeline/Metrics.ts"
 import * as Stage from "../pipeline/Stage.ts"
 import * as Artifact from "../store/Artifact.ts"
 import * as Bleu from "./Bleu.ts"
@@ -132,7 +133,9 @@ export const EvaluateGenerations = Stage.make("evaluate-generations", {
     { model, split },
     { longPrompts, maximumNewTokens, rougeWords, seed, stopStrings, ...sampling }
   ) {
-    const { checkpoint, tokenizer } = yield* EvaluationStage.load(model, { maximumLength: null })
+    const { checkpoint, tokenizer } = yield* EvaluationStage.load(model, "causal-language-modeling", {
+      maximumLength: null
+    })
     const side = split.kind === "test-conversations" ? "test" : "validation"
     const rows = yield* Artifact.readTable(Conversation.Conversation, split.examples)
     const template = Supervision.needsTemplate(rows)
@@ -143,6 +146,7 @@ export const EvaluateGenerations = Stage.make("evaluate-generations", {
       (conversation, index) => Effect.fromResult(Supervision.ask(tokenizer, conversation, { row: index + 1, template }))
     )
     const identities = rows.map(Conversation.identity)
+    const { log } = yield* MetricLog
     const texts = yield* Generation.generate({
       checkpoint,
       prompts: questions.map(({ tokens }) => tokens),
@@ -152,7 +156,8 @@ export const EvaluateGenerations = Stage.make("evaluate-generations", {
       maximumNewTokens,
       stopStrings,
       stopTokens: template === undefined ? [] : yield* endOfAnswer(tokenizer, rows, template),
-      longPrompts
+      longPrompts,
+      onEnded: (ended) => log({ step: ended, steps: rows.length, split: side, values: {} })
     })
     const words = rougeWords === "ascii" ? Rouge.asciiWords : Rouge.unicodeWords
     const scored = texts.map(({ stopped, text: written, tokens }, index): GenerationPrediction => {

@@ -88,7 +88,7 @@ export const EvaluateLanguageModel = Stage.make("evaluate-language-model", {
   error: Schema.Union([Supervision.SupervisionError, ChatTemplateError, EvaluationStage.EvaluationError]),
   ...EvaluationStage.stage,
   run: Effect.fn("EvaluateLanguageModel")(function*({ model, split }, { loss, truncation, ...params }) {
-    const { checkpoint, longest, tokenizer } = yield* EvaluationStage.load(model, params)
+    const { checkpoint, longest, tokenizer } = yield* EvaluationStage.load(model, "causal-language-modeling", params)
     const side = split.kind === "test-conversations" ? "test" : "validation"
     const rows = yield* Artifact.readTable(Conversation.Conversation, split.examples)
     const template = Supervision.needsTemplate(rows)

@@ -52,7 +52,11 @@ export const EvaluateScores = Stage.make("evaluate-scores", {
   error: EvaluationStage.EvaluationError,
   ...EvaluationStage.stage,
   run: Effect.fn("EvaluateScores")(function*({ model, split }, params) {
-    const { checkpoint, longest, tokenizer, vocabularySize } = yield* EvaluationStage.load(model, params)
+    const { checkpoint, longest, tokenizer, vocabularySize } = yield* EvaluationStage.load(
+      model,
+      "sequence-regression",
+      params
+    )
     const side = split.kind === "test-scores" ? "test" : "validation"
     const rows = yield* Artifact.readTable(ScoredText.ScoredText, split.examples)
     const tokens = yield* Tokenizer.encodeAll(tokenizer, rows.map(({ text }) => text), {

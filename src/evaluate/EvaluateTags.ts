@@ -88,7 +88,7 @@ export const EvaluateTags = Stage.make("evaluate-tags", {
   error: Schema.Union([TaggedTokens.TaggedTokensError, EvaluationStage.EvaluationError]),
   ...EvaluationStage.stage,
   run: Effect.fn("EvaluateTags")(function*({ model, split }, params) {
-    const { checkpoint, longest, tokenizer } = yield* EvaluationStage.load(model, params)
+    const { checkpoint, longest, tokenizer } = yield* EvaluationStage.load(model, "token-classification", params)
     const side = split.kind === "test-tags" ? "test" : "validation"
     const labels = Checkpoint.labelsOf(checkpoint.config)
     const scheme = params.scheme !== "auto" ? params.scheme : labels.every((tag) => position.test(tag))

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { Head } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
 import * as Memory from "../model/Memory.ts"
@@ -26,11 +27,34 @@ export const maximumLength = Stage.withDefault(
   null
 )
 
+/** What models with each head do, which stage makes them, and which one evaluates them. */
+const heads: Readonly<Record<Head, { readonly does: string; readonly made?: string; readonly evaluated?: string }>> = {
+  "sequence-classification": { does: "puts texts into classes", made: "FineTune", evaluated: "Evaluate" },
+  "sequence-regression": { does: "gives texts a number", made: "FineTuneScores", evaluated: "EvaluateScores" },
+  "token-classification": { does: "tags words", made: "FineTuneTags", evaluated: "EvaluateTags" },
+  "causal-language-modeling": {
+    does: "continues texts",
+    made: "FineTuneConversations",
+    evaluated: "EvaluateLanguageModel or EvaluateGenerations"
+  },
+  none: { does: "has no head" }
+}
+
+/** The model does something else than what is evaluated. */
+export class WrongHead extends Schema.TaggedError<WrongHead>()("WrongHead", { expected: Head, found: Head }) {
+  override get message() {
+    const { does, made } = heads[this.expected], { does: other, evaluated } = heads[this.found]
+    return `The model ${other}, and this stage evaluates one that ${does}: wire it to what ${made} puts out` +
+      `${evaluated === undefined ? "" : `, or evaluate this model by ${evaluated}`}.`
+  }
+}
+
 /** What can go wrong whatever is evaluated. */
 export const EvaluationError = Schema.Union([
   Memory.DoesNotFit,
   Memory.OutOfMemory,
   InvalidExample,
+  WrongHead,
   PretrainedModel.ModelError
 ])
 export type EvaluationError = typeof EvaluationError.Type
@@ -46,13 +70,15 @@ export const stage = {
     error._tag === "InvalidLogits" || (error._tag === "DoesNotFit" && error.limitedBy === "backend")
 }
 
-/** A model, its tokenizer, and the tokens of the longest text that it is given. */
+/** A model with this head, its tokenizer, and the tokens of the longest text that it is given. */
 export const load = Effect.fnUntraced(function*(
   model: PretrainedModel.PretrainedModel,
+  expected: Exclude<Head, "none">,
   options: { readonly maximumLength: number | null }
 ) {
   const checkpoint = yield* PretrainedModel.load(model.files)
-  const { maximumLength: positions, vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
+  const { head, maximumLength: positions, vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
+  if (head !== expected) return yield* new WrongHead({ expected, found: head })
   const tokenizer = yield* Checkpoint.tokenizerOf(checkpoint)
   return { checkpoint, tokenizer, vocabularySize, longest: Math.min(options.maximumLength ?? positions, positions) }
 })

@@ -13,8 +13,10 @@ import * as LabeledText from "../dataset/LabeledText.ts"
 import * as ScoredText from "../dataset/ScoredText.ts"
 import * as Splits from "../dataset/Splits.ts"
 import * as TaggedWords from "../dataset/TaggedWords.ts"
+import type { Head } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { InvalidExample } from "../model/Examples.ts"
+import * as Family from "../model/Family.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Supervision from "../model/Supervision.ts"
 import * as TaggedTokens from "../model/TaggedTokens.ts"
@@ -29,17 +31,20 @@ const from = {
   checkpoint: Schema.optionalKey(Training.FineTuned)
 }
 
-/** A model to start from, and how to read texts for it. */
+/** A model to start from, of a family that has this head, and how to read texts for it. */
 const start = Effect.fnUntraced(function*(
   model: PretrainedModel.PretrainedModel,
+  head: Exclude<Head, "none">,
   { maximumLength }: { readonly maximumLength: number | null }
 ) {
-  const base = yield* PretrainedModel.load(model.files)
+  const origin = yield* PretrainedModel.open(model.files)
+  const base = origin.checkpoint
+  yield* Family.withHead(base.config, head)
   const { maximumLength: positions, vocabularySize } = yield* Checkpoint.modelOf(base)
   const longest = Math.min(maximumLength ?? positions, positions)
   const tokenizer = yield* Checkpoint.tokenizerOf(base)
   return {
-    base,
+    origin,
     tokenizer,
     longest,
     tokensOf: (texts: ReadonlyArray<string>) =>
@@ -71,23 +76,25 @@ export const FineTune = Stage.make("fine-tune", {
     { checkpoint, model, train, validation },
     { stopAfterEpochs, ...hyperparameters }
   ) {
-    const { base, tokensOf } = yield* start(model, hyperparameters)
+    const { origin, tokensOf } = yield* start(model, "sequence-classification", hyperparameters)
     const { labels } = train
+    if (labels.length < 2) {
+      const reason = `all have the label ${JSON.stringify(labels[0])}, so that there is nothing to tell apart`
+      return yield* new InvalidExample({ example: -1, reason })
+    }
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainSplit | Splits.ValidationSplit) {
       const rows = yield* Artifact.readTable(LabeledText.LabeledText, examples)
       const tokens = yield* tokensOf(rows.map(({ text }) => text))
-      return yield* Effect.forEach(rows, ({ label }, index) => {
+      return yield* Effect.forEach(rows, ({ label, text }, index) => {
         const known = indexOf.get(label)
         return known === undefined
-          ? Effect.fail(
-            new InvalidExample({ example: index, reason: `its label "${label}" is none of ${labels.join(", ")}` })
-          )
+          ? Effect.fail(InvalidExample.unknownLabel(index, { text, label }, labels))
           : Effect.succeed({ tokens: tokens[index]!, label: known })
       })
     })
     return yield* Training.run({
-      model: base,
+      origin,
       task: { head: "sequence-classification", labels },
       ...yield* both(train, validation, read),
       hyperparameters,
@@ -109,14 +116,14 @@ export const FineTuneScores = Stage.make("fine-tune-scores", {
     { checkpoint, model, train, validation },
     { stopAfterEpochs, ...hyperparameters }
   ) {
-    const { base, tokensOf } = yield* start(model, hyperparameters)
+    const { origin, tokensOf } = yield* start(model, "sequence-regression", hyperparameters)
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainScores | Splits.ValidationScores) {
       const rows = yield* Artifact.readTable(ScoredText.ScoredText, examples)
       const tokens = yield* tokensOf(rows.map(({ text }) => text))
       return rows.map(({ score }, index) => ({ tokens: tokens[index]!, score }))
     })
     return yield* Training.run({
-      model: base,
+      origin,
       task: { head: "sequence-regression" },
       ...yield* both(train, validation, read),
       hyperparameters,
@@ -138,14 +145,14 @@ export const FineTuneTags = Stage.make("fine-tune-tags", {
     { checkpoint, model, train, validation },
     { stopAfterEpochs, ...hyperparameters }
   ) {
-    const { base, longest, tokenizer } = yield* start(model, hyperparameters)
+    const { longest, origin, tokenizer } = yield* start(model, "token-classification", hyperparameters)
     const { labels } = train
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainTags | Splits.ValidationTags) {
       const rows = yield* Artifact.readTable(TaggedWords.TaggedWords, examples)
       return yield* TaggedTokens.encode(tokenizer, rows, { tags: labels, maximumLength: longest })
     })
     return yield* Training.run({
-      model: base,
+      origin,
       task: { head: "token-classification", labels },
       ...yield* both(train, validation, read),
       hyperparameters,
@@ -168,15 +175,17 @@ export const FineTuneConversations = Stage.make("fine-tune-conversations", {
     { checkpoint, model, train, validation },
     { loss, stopAfterEpochs, truncation, ...hyperparameters }
   ) {
-    const { base, longest, tokenizer } = yield* start(model, hyperparameters)
+    const { longest, origin, tokenizer } = yield* start(model, "causal-language-modeling", hyperparameters)
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainConversations | Splits.ValidationConversations) {
       const rows = yield* Artifact.readTable(Conversation.Conversation, examples)
-      const template = Supervision.needsTemplate(rows) ? yield* Checkpoint.chatTemplateOf(base, tokenizer) : undefined
+      const template = Supervision.needsTemplate(rows)
+        ? yield* Checkpoint.chatTemplateOf(origin.checkpoint, tokenizer)
+        : undefined
       const encoded = yield* Supervision.encode(tokenizer, rows, { loss, truncation, maximumLength: longest, template })
       return encoded.examples
     })
     return yield* Training.run({
-      model: base,
+      origin,
       task: { head: "causal-language-modeling" },
       ...yield* both(train, validation, read),
       hyperparameters,

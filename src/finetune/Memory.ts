@@ -1,7 +1,8 @@
 /**
  * How much memory a training run takes, known before it starts.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { type BatchExtent, type FootprintOptions, type Model, sizeOf } from "../model/Architecture.ts"
 import * as Examples from "../model/Examples.ts"
 import * as Lora from "../model/Lora.ts"
@@ -10,8 +11,9 @@ import { Backend, type Tf } from "../tensor/Backend.ts"
 import * as FusedKernels from "../tensor/FusedKernels.ts"
 import * as InPlace from "../tensor/InPlace.ts"
 import * as ExponentialMovingAverage from "./ExponentialMovingAverage.ts"
-import { type Hyperparameters, optimizerOf } from "./Hyperparameters.ts"
+import { adapterOf, type Hyperparameters, optimizerOf } from "./Hyperparameters.ts"
 import * as Optimizer from "./Optimizer.ts"
+import * as Trained from "./Trained.ts"
 
 /** How many tensors of the shape of the logits the cross-entropy's backward pass has at once, with the logits. */
 const lossTensors = { fused: 2, composed: 5 } as const
@@ -97,43 +99,74 @@ export interface Run {
   readonly targets?: ReadonlyArray<Optimizer.Target>
 }
 
-const workOf = (tf: Tf, { examples, hyperparameters, model, ...run }: Run): Memory.Work => {
-  const { batchSize, dropout, emaDecay, gradientCheckpointing, microBatchSize } = hyperparameters
+/** What a run takes. */
+const needsOf = (tf: Tf, { adapter, examples, hyperparameters, model, ...run }: Run): Memory.Needs => {
+  const { batchSize, dropout, emaDecay, gradientCheckpointing, trainedLayers } = hyperparameters
   const rows = run.rows ?? Examples.oneEach(Uint32Array.from(examples.keys()))
   const extentOf = largestExtents(model, examples, rows)
-  const atOnce = Math.min(microBatchSize ?? batchSize, batchSize, rows.length)
   const targets = run.targets ?? model.parameters.map(Optimizer.target)
   const learned = targets.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   const options: Omit<Options, "accumulates"> = {
     dropout: dropout !== 0,
     recompute: gradientCheckpointing,
-    adapter: run.adapter,
+    untrained: trainedLayers === null ? 0 : Math.max(0, model.layers - trainedLayers),
+    adapter,
     averages: emaDecay > 0,
     optimizer: optimizerOf(hyperparameters),
     targets,
     ...fusedOn(tf)
   }
-  const peak = (changes: Partial<Options>) => (atOnce: number, longest: number) =>
-    peakBytes(model, extentOf(atOnce, longest), {
-      ...options,
-      accumulates: atOnce < Math.min(batchSize, rows.length),
-      ...changes
-    })
   return {
-    kind: "training",
-    batchSize: atOnce,
-    longest: rows.reduce(
-      (longest, row) =>
-        Math.max(longest, Array.from(row).reduce((sum, index) => sum + examples[index]!.tokens.length, 0)),
-      0
-    ),
-    onBackend: peak({}),
-    ...(gradientCheckpointing ? {} : { recomputing: peak({ recompute: true }) }),
+    onBackend: (atOnce, longest) =>
+      peakBytes(model, extentOf(atOnce, longest), {
+        ...options,
+        accumulates: atOnce < Math.min(batchSize, rows.length)
+      }),
     // The parameters that it starts from, and at the end those that it came to with what the optimizer and an average keep.
     beside: 4 * (Memory.numbersOf(model) + Optimizer.footprint(targets, options.optimizer, options.inPlace).state +
           learned * (options.averages ? 2 : 1)) + Memory.processBytes
   }
 }
+
+const workOf = (tf: Tf, run: Run): Omit<Memory.Work, "otherwise"> => {
+  const { batchSize, microBatchSize } = run.hyperparameters
+  const { examples } = run
+  const rows = run.rows ?? Examples.oneEach(Uint32Array.from(examples.keys()))
+  return {
+    kind: "training",
+    batchSize: Math.min(microBatchSize ?? batchSize, batchSize, rows.length),
+    longest: rows.reduce(
+      (longest, row) =>
+        Math.max(longest, Array.from(row).reduce((sum, index) => sum + examples[index]!.tokens.length, 0)),
+      0
+    ),
+    ...needsOf(tf, run)
+  }
+}
+
+const recomputing = (run: Run): Run => ({
+  ...run,
+  hyperparameters: { ...run.hyperparameters, gradientCheckpointing: true }
+})
+
+/** The same run with an adapter in place of all that it trains, where the model can have one. */
+const adapting = Effect.fnUntraced(function*({ hyperparameters, model, ...run }: Run) {
+  const changed = { ...hyperparameters, adapter: "lora" } as const
+  const adapter = yield* Lora.place(model, adapterOf(changed, model.layers)!)
+  const targets = Trained.targets(model, Lora.parametersOf(adapter), changed)
+  return { ...run, model, hyperparameters: changed, adapter, targets }
+})
+
+/** What else would do, the least change first. */
+const otherwise = Effect.fnUntraced(function*(tf: Tf, run: Run) {
+  const { gradientCheckpointing } = run.hyperparameters
+  const found = (run: Run, adapter: boolean): ReadonlyArray<Memory.Otherwise> => [
+    ...(adapter ? [{ adapter, gradientCheckpointing: false, ...needsOf(tf, run) }] : []),
+    ...(gradientCheckpointing ? [] : [{ adapter, gradientCheckpointing: true, ...needsOf(tf, recomputing(run)) }])
+  ]
+  const adapted = run.adapter === undefined ? yield* Effect.option(adapting(run)) : Option.none()
+  return [...found(run, false), ...(Option.isSome(adapted) ? found(adapted.value, true) : [])]
+})
 
 /** The most bytes that a run is expected to have live on the backend at once: see {@link peakBytes}. */
 export const estimate = (tf: Tf, run: Run): number => {
@@ -146,5 +179,7 @@ export const estimate = (tf: Tf, run: Run): number => {
  *
  * The estimate is of a batch of the longest rows; the last batch of an epoch and those of shorter texts need less.
  */
-export const ensure = (run: Run): Effect.Effect<void, Memory.DoesNotFit, Backend> =>
-  Backend.use(({ tf }) => Memory.ensure(workOf(tf, run)))
+export const ensure = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<void, Memory.DoesNotFit, Backend> {
+  const { tf } = yield* Backend
+  yield* Memory.ensure({ ...workOf(tf, run), otherwise: yield* otherwise(tf, run) })
+})

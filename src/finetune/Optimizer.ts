@@ -73,8 +73,10 @@ export interface Optimizer {
   /** The squared norm over all gradients, a scalar. */
   readonly squaredNorm: (gradients: Gradients) => Tensor
   readonly update: (gradients: Gradients, update: Update) => void
-  /** Copies of the parameters and the state. */
-  readonly read: () => Promise<{ readonly parameters: Parameters; readonly state: State }>
+  /** Copies of the parameters and, unless it is not wanted, of the state. */
+  readonly read: (
+    options?: { readonly state?: boolean }
+  ) => Promise<{ readonly parameters: Parameters; readonly state: State }>
   readonly dispose: () => void
 }
 
@@ -208,12 +210,12 @@ export const make = (
   const ordered = (found: ReadonlyMap<string, Parameter>): Parameters =>
     new Map(parameters.flatMap(({ name }) => found.has(name) ? [[name, found.get(name)!]] : []))
 
-  const read = async () => {
+  const read = async ({ state = true }: { readonly state?: boolean } = {}) => {
     const values = new Map<string, Parameter>()
     const slots = new Map<string, Map<string, Parameter>>()
     for (const { group, slots: kept, values: current } of buckets) {
       await Layout.read(group, current, values)
-      for (const [slot, tensor] of kept) {
+      for (const [slot, tensor] of state ? kept : []) {
         let found = slots.get(slot)
         if (found === undefined) slots.set(slot, found = new Map())
         if (group.rule.elementwise) await Layout.read(group, tensor, found)

@@ -30,8 +30,10 @@ export const Pretrain = Stage.make("pretrain", {
   params: { ...params, stopAfterEpochs: Training.stopAfterEpochs },
   ...Training.stage,
   run: Effect.fn("Pretrain")(function*({ checkpoint, model, texts }, { stopAfterEpochs, ...hyperparameters }) {
-    const base = yield* PretrainedModel.load(model.files)
-    const { maximumLength, vocabularySize } = yield* Checkpoint.modelOf(base)
+    const origin = yield* PretrainedModel.open(model.files)
+    const base = origin.checkpoint
+    const { maximumLength: positions, vocabularySize } = yield* Checkpoint.modelOf(base)
+    const maximumLength = Math.min(hyperparameters.maximumLength ?? positions, positions)
     const tokenizer = yield* Checkpoint.tokenizerOf(base)
     const rows = yield* Artifact.readTable(Text, texts)
     const end = tokenizer.endOfTextId === undefined ? [] : [tokenizer.endOfTextId]
@@ -40,7 +42,7 @@ export const Pretrain = Stage.make("pretrain", {
       maximumLength: maximumLength - end.length
     })
     return yield* Training.run({
-      model: base,
+      origin,
       task: { head: "causal-language-modeling" },
       // The end of a text is predicted too, and is where the next one would begin.
       examples: encoded.map((tokens) => ({

@@ -40,7 +40,8 @@ export interface Stepper {
   readonly take: (parts: ReadonlyArray<Batch>, step: number) => Promise<StepResult>
   /** The loss of a part, without dropout and smoothing, times its share of `positions`; of the averages where they are taken. */
   readonly evaluate: (part: Batch, positions: number) => Promise<number>
-  readonly read: () => Promise<Reached>
+  /** Without `state` what the optimizer keeps is left out. */
+  readonly read: (options?: { readonly state?: boolean }) => Promise<Reached>
   readonly dispose: () => void
 }
 
@@ -161,8 +162,8 @@ export const make = (tf: Tf, options: Options): Stepper => {
         loss.dispose()
       }
     },
-    read: async () => {
-      const { parameters, state: optimizerState } = await optimizer.read()
+    read: async (options) => {
+      const { parameters, state: optimizerState } = await optimizer.read(options)
       return {
         parameters,
         optimizer: optimizerState,

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Adapter from "../model/Adapter.ts"
+import * as AdapterTargets from "../model/AdapterTargets.ts"
 import type { InvalidConfig, Model, Parameters } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
 import { turn } from "../model/EventLoop.ts"
@@ -75,6 +76,11 @@ export interface Options {
   readonly hyperparameters: Hyperparameters
   /** Stop after so many passes of the horizon, rounded to whole steps; after all of them unless given. */
   readonly stopAfterEpochs?: number
+  /**
+   * Whether what the optimizer keeps is wanted also of a run that is over, which nothing can continue: true unless given. Of
+   * all weights of a large model it is most of what there would be to read.
+   */
+  readonly finalState?: boolean
   /** Continue from here instead of from `model`'s weights. */
   readonly resume?: Resume.TrainState
   /** Told of each step, in order, once it is taken. */
@@ -102,9 +108,21 @@ export class NothingTrained extends Schema.TaggedError<NothingTrained>()("Nothin
   }
 }
 
+/** A setting that goes by the loss on validation data, of which there is none. */
+export class NoValidation extends Schema.TaggedError<NoValidation>()("NoValidation", {
+  settings: Schema.Array(Schema.Literals(["patience", "restoreBest"]))
+}) {
+  override get message() {
+    const [goes, it] = this.settings.length > 1 ? ["go", "them"] : ["goes", "it"]
+    return `${this.settings.join(" and ")} ${goes} by the loss on validation data, and there is none: wire ` +
+      `\`validation\` to the stage that fine-tunes, or leave ${it} out.`
+  }
+}
+
 export type TrainError =
   | Watchdog.Diverged
   | NothingTrained
+  | NoValidation
   | DoesNotFit
   | OutOfMemory
   | Examples.InvalidExample
@@ -132,7 +150,14 @@ export const stepsOf = (
 ): { readonly perEpoch: number; readonly total: number; readonly stop: number } => {
   const perEpoch = Batches.stepsPerEpoch(rows, batchSize)
   const total = Math.max(1, Math.round(epochs * perEpoch))
-  return { perEpoch, total, stop: Math.min(total, Math.max(0, Math.round(stopAfterEpochs * perEpoch))) }
+  return {
+    perEpoch,
+    total,
+    // What is less than half a step is one all the same: a rung at which nothing is learned compares nothing.
+    stop: stopAfterEpochs >= epochs
+      ? total
+      : Math.min(total, Math.max(stopAfterEpochs > 0 ? 1 : 0, Math.round(stopAfterEpochs * perEpoch)))
+  }
 }
 
 /** The rows that examples make: one each, or several packed in one of at most `maximumLength` tokens. */
@@ -235,20 +260,22 @@ const loop = Effect.fnUntraced(function*(run: Run, from: Resume.TrainState | und
       standing = Validation.after(standing, step + 1, loss)
       const best = standing.step === step + 1
       if (best && restoreBest) {
-        const reached = yield* Effect.promise(() => stepper.read())
+        const reached = yield* Effect.promise(() => stepper.read({ state: false }))
         standing = { ...standing, parameters: reached.average ?? reached.parameters }
       }
       onValidation?.({ step, steps: stop, epoch: (step + 1) / perEpoch, loss, best })
     }
     yield* turns
   }
+  const stoppedEarly = step < stop || (isOver() && step < total)
+  const isFinal = stoppedEarly || step >= total
   return {
     step,
     epoch: step / perEpoch,
-    ...yield* Effect.promise(() => stepper.read()),
+    ...yield* Effect.promise(() => stepper.read({ state: !isFinal || (options.finalState ?? true) })),
     validation: standing,
     watchdog: watchdog.memory(),
-    stoppedEarly: step < stop || (isOver() && step < total)
+    stoppedEarly
   }
 })
 
@@ -267,10 +294,20 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
   function*(options: Options) {
     const { examples, hyperparameters, resume, task, validation } = options
     const { tf } = yield* Backend
-    const { seed } = hyperparameters
+    const { patience, restoreBest, seed } = hyperparameters
+    if (validation === undefined && (patience !== null || restoreBest)) {
+      return yield* new NoValidation({
+        settings: [...patience === null ? [] : ["patience" as const], ...restoreBest ? ["restoreBest" as const] : []]
+      })
+    }
     const start = yield* Checkpoint.withHead(yield* Checkpoint.merged(options.model), { ...task, seed })
     const model = yield* Checkpoint.modelOf(start)
     const settings = adapterOf(hyperparameters, model.layers)
+    if (settings !== undefined && hyperparameters.trainedLayers === 0) {
+      const reason = "an adapter lies in the layers of a model, and trainedLayers is 0"
+      return yield* new NothingTrained({ reason })
+    }
+    if (settings !== undefined) yield* AdapterTargets.checkModulesToSave(model, settings.modulesToSave)
     const adapter = settings === undefined ? undefined : yield* Lora.place(model, settings)
     yield* Examples.check(model, examples)
     if (validation !== undefined) yield* Examples.check(model, validation)
@@ -324,7 +361,7 @@ export const train: (options: Options) => Effect.Effect<TrainResult, TrainError,
       (stepper) => loop({ options, model, rows, stepper }, resume),
       (stepper) => Effect.sync(stepper.dispose)
     ).pipe(catchExhaustion("training"))
-    const best = hyperparameters.restoreBest ? reached.validation.parameters : undefined
+    const best = restoreBest ? reached.validation.parameters : undefined
     return {
       checkpoint: withAdapter(best ?? reached.average ?? reached.parameters),
       state: { ...reached, plan },

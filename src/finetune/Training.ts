@@ -42,6 +42,7 @@ export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
 export const FineTuneError = Schema.Union([
   Watchdog.Diverged,
   Trainer.NothingTrained,
+  Trainer.NoValidation,
   Memory.DoesNotFit,
   Memory.OutOfMemory,
   Resume.ResumeMismatch,
@@ -75,15 +76,18 @@ export const stage = {
 }
 
 /** The training state to continue from. */
-const stateOf = Effect.fnUntraced(function*({ model, state }: FineTuned) {
+const stateOf = Effect.fnUntraced(function*({ model, state }: FineTuned, origin: PretrainedModel.Loaded) {
   if (state === null) {
     return yield* new Resume.InvalidTrainState({ reason: "the run has passed its whole horizon and kept none" })
   }
-  const parameters = Checkpoint.parametersOf(yield* PretrainedModel.load(model.files))
+  const { checkpoint } = yield* PretrainedModel.open(model.files, origin)
+  const parameters = Checkpoint.parametersOf(checkpoint)
   return yield* Resume.decode(yield* Artifact.readFile(state), parameters)
 })
 
-export interface RunOptions extends Omit<Trainer.Options, "resume" | "onStep" | "onValidation"> {
+export interface RunOptions extends Omit<Trainer.Options, "model" | "resume" | "onStep" | "onValidation"> {
+  /** The model to start from. */
+  readonly origin: PretrainedModel.Loaded
   readonly stopAfterEpochs: number
   /** The run to go on with. */
   readonly checkpoint: FineTuned | undefined
@@ -96,13 +100,15 @@ export interface RunOptions extends Omit<Trainer.Options, "resume" | "onStep" | 
  * `clip_scale` (what clipping multiplied it with), `epoch`, `tokens`, `supervised` (predictions learned from) and `padding`
  * (its share of the batch); and for validation `loss`.
  */
-export const run = Effect.fnUntraced(function*({ checkpoint, stopAfterEpochs, ...options }: RunOptions) {
+export const run = Effect.fnUntraced(function*({ checkpoint, origin, stopAfterEpochs, ...options }: RunOptions) {
   // A run that ended early has nothing to add at a later rung.
   if (checkpoint?.stoppedEarly === true) return checkpoint
   const { log } = yield* MetricLog
-  const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint)
+  const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint, origin)
   const result = yield* Trainer.train({
     ...options,
+    model: origin.checkpoint,
+    finalState: false,
     ...(Number.isFinite(stopAfterEpochs) ? { stopAfterEpochs } : {}),
     ...(resume === undefined ? {} : { resume }),
     onStep: ({ clipScale, epoch, gradientNorm, learningRate, loss, padding, step, steps, supervised, tokens }) =>
@@ -127,7 +133,7 @@ export const run = Effect.fnUntraced(function*({ checkpoint, stopAfterEpochs, ..
   const { validation } = state
   const isOver = stoppedEarly || state.step >= totalSteps
   return new FineTuned({
-    model: yield* PretrainedModel.store(result.checkpoint),
+    model: yield* PretrainedModel.store(result.checkpoint, origin),
     state: isOver
       ? null
       : yield* Artifact.writeFile(

@@ -3,6 +3,9 @@
  */
 import * as Schema from "effect/Schema"
 
+/** A number as it is read, to four digits. */
+const short = (value: number): string => String(Number(value.toPrecision(4)))
+
 /** The loss or the gradients left the finite numbers, or grew far beyond all that training passes through. */
 export class Diverged extends Schema.TaggedError<Diverged>()("Diverged", {
   /** Counted from 0. */
@@ -17,8 +20,10 @@ export class Diverged extends Schema.TaggedError<Diverged>()("Diverged", {
   learningRate: Schema.Finite
 }) {
   override get message() {
-    return `Training diverged at step ${this.step} (${this.sign}): loss ${this.loss}, gradient norm ` +
-      `${this.gradientNorm}, learning rate ${this.learningRate}. A lower learning rate or a longer warm-up usually helps.`
+    // Steps are counted from 1 wherever a person reads of them.
+    return `Training diverged at step ${this.step + 1} (${this.sign}): loss ${short(this.loss)}, gradient norm ` +
+      `${short(this.gradientNorm)}, learning rate ${short(this.learningRate)}. A lower learning rate or a longer ` +
+      `warm-up usually helps.`
   }
 }
 

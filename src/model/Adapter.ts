@@ -7,9 +7,12 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as AdapterTargets from "./AdapterTargets.ts"
-import type { Config, Family, Head, Model, Parameter, Parameters } from "./Architecture.ts"
+import type { Config, Family, Head, Model, Parameters } from "./Architecture.ts"
+import * as CheckpointFiles from "./CheckpointFiles.ts"
+import { field } from "./ConfigFields.ts"
 import * as Lora from "./Lora.ts"
-import * as Safetensors from "./Safetensors.ts"
+import type * as Safetensors from "./Safetensors.ts"
+import * as StoredParameters from "./StoredParameters.ts"
 
 export const InvalidAdapter = AdapterTargets.InvalidAdapter
 export type InvalidAdapter = AdapterTargets.InvalidAdapter
@@ -31,7 +34,7 @@ export class MismatchedAdapter extends Schema.TaggedError<MismatchedAdapter>()("
   /** Tensors that the adapter should have and has not. */
   missing: Schema.Array(Schema.String),
   /** Tensors of another shape, or of a type that holds no weights. */
-  different: Schema.Array(Schema.Struct({ name: Schema.String, expected: Schema.String, found: Schema.String })),
+  different: Schema.Array(StoredParameters.Difference),
   /** Tensors that it has and that have no place in the model. */
   unexpected: Schema.Array(Schema.String),
   /** How many tensors there should be, and how many there are. */
@@ -39,16 +42,13 @@ export class MismatchedAdapter extends Schema.TaggedError<MismatchedAdapter>()("
   found: Schema.Int
 }) {
   override get message() {
-    const some = (what: string, names: ReadonlyArray<string>) =>
-      names.length === 0
-        ? ""
-        : `${what} ${names.length}: ${names.slice(0, 8).join(", ")}` +
-          `${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`
+    const some = (what: string, all: ReadonlyArray<unknown>, list: string) =>
+      all.length === 0 ? "" : `${what} ${all.length}: ${list}.`
     return [
       `The adapter does not fit the model: ${this.expected} tensors expected, ${this.found} found.`,
-      some("Missing", this.missing),
-      some("Different", this.different.map((it) => `${it.name} is ${it.found}, expected ${it.expected}`)),
-      some("Without a place", this.unexpected),
+      some("Missing", this.missing, StoredParameters.listed(this.missing)),
+      some("Different", this.different, StoredParameters.listedDifferences(this.different)),
+      some("Without a place", this.unexpected, StoredParameters.listed(this.unexpected)),
       "Is it an adapter for another base model?"
     ].filter((line) => line !== "").join(" ")
   }
@@ -56,7 +56,6 @@ export class MismatchedAdapter extends Schema.TaggedError<MismatchedAdapter>()("
 
 const invalid = (field: string, reason: string) => new InvalidAdapter({ field, reason })
 
-const field = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
 const Names = Schema.Union([Schema.String, Schema.Array(Schema.String)])
 const Indices = Schema.Union([Schema.Int, Schema.Array(Schema.Int)])
 
@@ -192,8 +191,6 @@ export const describe: (config: Config) => Effect.Effect<Description, InvalidAda
   }
 )
 
-const describeTensor = (dtype: string, shape: ReadonlyArray<number>) => `${dtype} [${shape.join(", ")}]`
-
 /** The name that we have for a tensor of an adapter's file; `undefined` where the model has no place for it. */
 const nameOf = (name: string, canonicalName: Family["canonicalName"]): string | undefined => {
   const prefix = Lora.names.saved("")
@@ -227,20 +224,7 @@ export const read: (
     const expected = Lora.parametersOf(yield* Lora.place(model, settings))
     const found = new Map<string, Safetensors.Tensor>()
     for (const [name, tensor] of tensors) found.set(nameOf(name, canonicalName) ?? name, tensor)
-    const selected = new Map<string, Parameter>()
-    const missing: Array<string> = []
-    const different: Array<{ name: string; expected: string; found: string }> = []
-    for (const { name, shape } of expected) {
-      const tensor = found.get(name)
-      if (tensor === undefined) missing.push(name)
-      else if (!(tensor.data instanceof Float32Array) || tensor.shape.join() !== shape.join()) {
-        different.push({
-          name,
-          expected: describeTensor("F32", shape),
-          found: describeTensor(tensor.dtype, tensor.shape)
-        })
-      } else selected.set(name, { shape: tensor.shape, data: tensor.data })
-    }
+    const { different, missing, selected } = StoredParameters.select(expected, found)
     const known = new Set(expected.map(({ name }) => name))
     const unexpected = [...found.keys()].filter((name) => !known.has(name)).toSorted()
     if (missing.length + different.length + unexpected.length > 0) {
@@ -324,14 +308,11 @@ export const make = (model: Model, placement: Lora.Placement, tensors: Parameter
 }
 
 /** The files of an adapter as PEFT's `save_pretrained` names them. Equal adapters give equal bytes. */
-export const toFiles = ({ config, tensors }: Adapter): ReadonlyMap<string, Uint8Array> => {
-  const sorted = Object.fromEntries(Object.entries(config).toSorted(([a], [b]) => a < b ? -1 : 1))
-  const weights = Array.from(tensors, ([name, { data, shape }]) => [name, { dtype: "F32", shape, data }] as const)
-  return new Map([
-    [fileNames.config, new TextEncoder().encode(`${JSON.stringify(sorted, null, 2)}\n`)],
-    [fileNames.weights, Safetensors.encode(weights, { format: "pt" })]
+export const toFiles = ({ config, tensors }: Adapter): CheckpointFiles.Files =>
+  new Map([
+    [fileNames.config, CheckpointFiles.encodeConfig(config)],
+    [fileNames.weights, StoredParameters.encode(tensors)]
   ])
-}
 
 /** The names of the model's own parameters that the adapter has in full. */
 export const savedNames = ({ tensors }: Pick<Adapter, "tensors">, parameters: Iterable<string>): ReadonlySet<string> =>

@@ -101,6 +101,28 @@ export const savedParameters: (
   }
 )
 
+/** The last components of names, each once. */
+const endsOf = (names: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...new Set(names.map((name) => name.slice(name.lastIndexOf(".") + 1)))
+]
+
+/** Fails where one of the names that a person gave is that of no module: it would be trained in vain. */
+export const checkModulesToSave: (
+  model: Pick<Model, "parameters">,
+  modulesToSave: ReadonlyArray<string>
+) => Effect.Effect<void, InvalidAdapter> = Effect.fnUntraced(
+  function*(model: Pick<Model, "parameters">, modulesToSave: ReadonlyArray<string>) {
+    const modules = [...new Set(model.parameters.flatMap(({ name }) => modulesAround(name)))]
+    const unknown = modulesToSave.find((end) => !modules.some((module) => module.endsWith(end)))
+    if (unknown === undefined) return
+    const called = endsOf(modules).filter((name) => !/^\d+$/.test(name))
+    return yield* invalid(
+      "modules_to_save",
+      `name ${unknown}, and this model has no such module; its modules are called ${list(called)}`
+    )
+  }
+)
+
 /** Where attention is, in the names of every family. */
 const insideAttention = /(^|\.)(attn|self_attn|attention)\./
 
@@ -162,7 +184,7 @@ export const chosen: (
       return yield* invalid(
         "target_modules",
         `(${what}${layers === null ? "" : `, layers ${layers.join(", ")}`}) choose none of this model's linear maps, ` +
-          `which are ${list(names)}`
+          `which are called ${list(endsOf(names))}, as in ${names[0] ?? "none"}`
       )
     }
     return found

@@ -138,6 +138,8 @@ export interface Footprint {
 
 export interface FootprintOptions {
   readonly dropout: boolean
+  /** How many layers, from the lowest up, get no gradients and so keep nothing for them; none unless given. */
+  readonly untrained?: number
   /** Whether layers are computed anew in the backward pass. */
   readonly recompute?: boolean
   /** Whether the backend has the fused kernels of norm, attention and activation: composed operations keep more. */

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Tensor2D } from "../tensor/Backend.ts"
-import type { Family, Head, Linear } from "./Architecture.ts"
+import type { Family, Linear } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Encoder from "./Encoder.ts"
 import { readBert, type Settings } from "./EncoderSettings.ts"
@@ -41,25 +41,15 @@ const sequenceClassifier = (settings: Settings): Encoder.Top => ({
   }
 })
 
-const topOf = (settings: Settings, head: Head): Encoder.Top => {
-  switch (head) {
-    case "sequence-classification":
-    case "sequence-regression":
-      return sequenceClassifier(settings)
-    case "token-classification":
-      return Encoder.tokenClassifier(settings)
-    default:
-      // A pre-trained body comes with a pre-trained pooler, which its classifiers start from.
-      return { ...Encoder.bare(settings), kept: [poolerLinear(settings)] }
-  }
-}
+/** A pre-trained body comes with a pre-trained pooler, which its classifiers start from. */
+const body = (settings: Settings): Encoder.Top => ({ ...Encoder.bare(settings), kept: [poolerLinear(settings)] })
 
 const variant: Encoder.Variant = {
   names: names("bert"),
   maximumLength: ({ positions }) => positions,
   positions: (_, batch) => Encoder.packedPositions(batch),
   constantPosition: () => undefined,
-  top: topOf
+  top: Encoder.tops(sequenceClassifier, body)
 }
 
 export const family: Family = {

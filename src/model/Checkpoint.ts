@@ -18,18 +18,26 @@ import {
   type ParameterSpecification
 } from "./Architecture.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
+import * as CheckpointFiles from "./CheckpointFiles.ts"
+import type { Files, InvalidFile, MissingFile } from "./CheckpointFiles.ts"
 import * as Family from "./Family.ts"
 import * as Heads from "./Heads.ts"
 import * as Lora from "./Lora.ts"
 import * as Safetensors from "./Safetensors.ts"
+import * as StoredParameters from "./StoredParameters.ts"
 import * as Tokenizer from "./Tokenizer.ts"
+
+export { type Files, InvalidFile, MissingFile } from "./CheckpointFiles.ts"
 
 export interface Checkpoint {
   readonly config: Config
   /** The weights by their names in transformers. */
   readonly tensors: Parameters
-  /** The bytes of tokenizer.json, tokenizer_config.json and their like, by file name. */
-  readonly tokenizer: ReadonlyMap<string, Uint8Array>
+  /**
+   * The bytes of the files that go along with the weights, by name: the tokenizer's, a chat template, and what says how to
+   * generate.
+   */
+  readonly companions: ReadonlyMap<string, Uint8Array>
   /** Tensors of the files that the model has no use for, such as saved masks or another head. */
   readonly unused: ReadonlyArray<string>
   /**
@@ -39,48 +47,21 @@ export interface Checkpoint {
   readonly adapter?: Adapter.Adapter
 }
 
-/** Files by their names in the model's folder. */
-export type Files = ReadonlyMap<string, Uint8Array>
-
-/** A file that a checkpoint needs is not among those given. */
-export class MissingFile extends Schema.TaggedError<MissingFile>()("MissingFile", {
-  file: Schema.String,
-  found: Schema.Array(Schema.String)
-}) {
-  override get message() {
-    return `A model in hub layout needs ${this.file}; found ${this.found.join(", ") || "no file"}.`
-  }
-}
-
-/** A JSON file of the checkpoint is not what it should be. */
-export class InvalidFile extends Schema.TaggedError<InvalidFile>()("InvalidFile", {
-  file: Schema.String,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `${this.file}: ${this.reason}.`
-  }
-}
-
 /** The weights are not those of the model that config.json describes. */
 export class MismatchedTensors extends Schema.TaggedError<MismatchedTensors>()("MismatchedTensors", {
   /** Names the model has and the weights lack. */
   missing: Schema.Array(Schema.String),
   /** Tensors of another shape, or of a type that holds no weights. */
-  different: Schema.Array(Schema.Struct({ name: Schema.String, expected: Schema.String, found: Schema.String })),
+  different: Schema.Array(StoredParameters.Difference),
   /** Every tensor among the weights. */
   found: Schema.Array(Schema.String)
 }) {
   override get message() {
-    const some = (names: ReadonlyArray<string>) =>
-      names.slice(0, 8).join(", ") + (names.length > 8 ? ` and ${names.length - 8} more` : "")
     return [
       "The weights do not fit config.json.",
-      this.missing.length === 0 ? "" : `Missing ${this.missing.length}: ${some(this.missing)}.`,
-      this.different.length === 0
-        ? ""
-        : `Different: ${some(this.different.map((it) => `${it.name} is ${it.found}, expected ${it.expected}`))}.`,
-      `Found ${this.found.length}: ${some(this.found)}.`
+      this.missing.length === 0 ? "" : `Missing ${this.missing.length}: ${StoredParameters.listed(this.missing)}.`,
+      this.different.length === 0 ? "" : `Different: ${StoredParameters.listedDifferences(this.different)}.`,
+      `Found ${this.found.length}: ${StoredParameters.listed(this.found)}.`
     ].filter((line) => line !== "").join(" ")
   }
 }
@@ -95,108 +76,12 @@ export type ReadError =
   | Adapter.InvalidAdapter
   | Adapter.MismatchedAdapter
 
-const weightsFile = "model.safetensors"
-const indexFile = "model.safetensors.index.json"
-
-/** Files that go along with the weights in hub layout, of any family: what reads texts and writes them. */
-export const tokenizerFiles: ReadonlyArray<string> = [
-  Tokenizer.fileNames.tokenizer,
-  Tokenizer.fileNames.config,
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-  "vocab.txt",
-  "chat_template.jinja",
-  "generation_config.json"
-]
-
-const requireFile = (files: Files, file: string): Effect.Effect<Uint8Array, MissingFile> => {
-  const bytes = files.get(file)
-  return bytes === undefined ? Effect.fail(new MissingFile({ file, found: [...files.keys()] })) : Effect.succeed(bytes)
-}
-
-const readJson = Effect.fnUntraced(function*(files: Files, file: string) {
-  const bytes = yield* requireFile(files, file)
-  const value = yield* Effect.try({
-    try: () => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown,
-    catch: (cause) => new InvalidFile({ file, reason: `it is not JSON in UTF-8 (${(cause as Error).message})` })
-  })
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return yield* new InvalidFile({ file, reason: "it is not a JSON object" })
-  }
-  return value as Config
-})
-
-/** Which shard each tensor is in, as an index says. The shards are files of the model's folder. */
-const placesOf = Effect.fnUntraced(function*(files: Files) {
-  const { weight_map: places } = yield* readJson(files, indexFile)
-  if (typeof places !== "object" || places === null || Array.isArray(places)) {
-    return yield* new InvalidFile({ file: indexFile, reason: "it has no weight_map" })
-  }
-  const placed = new Map<string, string>()
-  for (const [name, shard] of Object.entries(places)) {
-    if (typeof shard !== "string" || !/^[^/\\\0]+$/.test(shard) || shard === "." || shard === "..") {
-      const found = String(JSON.stringify(shard)).slice(0, 100)
-      return yield* new InvalidFile({
-        file: indexFile,
-        reason: `it places ${name} in ${found}, which is no name of a file`
-      })
-    }
-    placed.set(name, shard)
-  }
-  return placed
-})
-
-/** The tensors of a single file, or of all the shards that an index lists. */
-const readTensors = Effect.fnUntraced(function*(files: Files) {
-  const single = files.get(weightsFile)
-  if (single !== undefined) return (yield* Safetensors.decode(single, weightsFile)).tensors
-  if (!files.has(indexFile)) return yield* new MissingFile({ file: weightsFile, found: [...files.keys()] })
-  const places = yield* placesOf(files)
-  const tensors = new Map<string, Safetensors.Tensor>()
-  const foundIn = new Map<string, string>()
-  for (const shard of new Set(places.values())) {
-    for (const [name, tensor] of (yield* Safetensors.decode(yield* requireFile(files, shard), shard)).tensors) {
-      const other = foundIn.get(name)
-      if (other !== undefined) {
-        return yield* new InvalidFile({ file: shard, reason: `it holds ${name}, which ${other} holds too` })
-      }
-      foundIn.set(name, shard)
-      tensors.set(name, tensor)
-    }
-  }
-  for (const [name, shard] of places) {
-    const found = foundIn.get(name)
-    if (found === shard) continue
-    const reason = `it places ${name} in ${shard}, which does not hold it${
-      found === undefined ? "" : `; ${found} does`
-    }`
-    return yield* new InvalidFile({ file: indexFile, reason })
-  }
-  return tensors
-})
-
-const isFloat = (tensor: Safetensors.Tensor): tensor is Extract<Safetensors.Tensor, { data: Float32Array }> =>
-  tensor.data instanceof Float32Array
-
-const describe = (dtype: string, shape: ReadonlyArray<number>) => `${dtype} [${shape.join(", ")}]`
-
 /** The tensors of `found` that `expected` names, checked. */
 const select = (
   expected: ReadonlyArray<ParameterSpecification>,
   found: ReadonlyMap<string, Safetensors.Tensor>
 ): Effect.Effect<Map<string, Parameter>, MismatchedTensors> => {
-  const missing: Array<string> = []
-  const different: Array<{ name: string; expected: string; found: string }> = []
-  const selected = new Map<string, Parameter>()
-  for (const { name, optional = false, shape } of expected) {
-    const tensor = found.get(name)
-    if (tensor === undefined) { if (!optional) missing.push(name) }
-    else if (!isFloat(tensor) || tensor.shape.join() !== shape.join()) {
-      different.push({ name, expected: describe("F32", shape), found: describe(tensor.dtype, tensor.shape) })
-    } else selected.set(name, { shape: tensor.shape, data: tensor.data })
-  }
+  const { different, missing, selected } = StoredParameters.select(expected, found)
   return missing.length === 0 && different.length === 0
     ? Effect.succeed(selected)
     : Effect.fail(new MismatchedTensors({ missing, different, found: [...found.keys()].toSorted() }))
@@ -205,9 +90,9 @@ const select = (
 /** The description and the tensors of the adapter among the files, if there is one. */
 const readAdapter = Effect.fnUntraced(function*(files: Files) {
   if (!files.has(Adapter.fileNames.config)) return undefined
-  const description = yield* Adapter.describe(yield* readJson(files, Adapter.fileNames.config))
+  const description = yield* Adapter.describe(yield* CheckpointFiles.jsonOf(files, Adapter.fileNames.config))
   const { tensors } = yield* Safetensors.decode(
-    yield* requireFile(files, Adapter.fileNames.weights),
+    yield* CheckpointFiles.bytesOf(files, Adapter.fileNames.weights),
     Adapter.fileNames.weights
   )
   return { description, tensors }
@@ -238,12 +123,12 @@ const underHeadOf = Effect.fnUntraced(function*(
 
 /**
  * Reads a model from the files of its folder: config.json, model.safetensors (or its shards with their index), and the
- * tokenizer's files; and the adapter that adapter_config.json and adapter_model.safetensors beside them describe. Weights
+ * companions of these; and the adapter that adapter_config.json and adapter_model.safetensors beside them describe. Weights
  * stored as F16 or BF16 become float32.
  */
 export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> = Effect.fnUntraced(
   function*(files: Files) {
-    const given = yield* readJson(files, "config.json")
+    const given = yield* CheckpointFiles.jsonOf(files, CheckpointFiles.configFile)
     const family = yield* Family.of(given)
     const adapting = yield* readAdapter(files)
     const config = adapting === undefined ? given : yield* underHeadOf(given, adapting)
@@ -253,7 +138,7 @@ export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> =
       : yield* Adapter.read(model, adapting.description, adapting.tensors, family.canonicalName)
     const unused: Array<string> = []
     const found = new Map<string, Safetensors.Tensor>()
-    for (const [name, tensor] of yield* readTensors(files)) {
+    for (const [name, tensor] of yield* CheckpointFiles.tensorsOf(files)) {
       const canonical = family.canonicalName(name)
       if (canonical === undefined) unused.push(name)
       else found.set(canonical, tensor)
@@ -267,14 +152,47 @@ export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> =
     }
     const tensors = yield* select(model.parameters, found)
     for (const name of found.keys()) if (!tensors.has(name)) unused.push(name)
-    const tokenizer = new Map<string, Uint8Array>()
-    for (const file of tokenizerFiles) {
+    const companions = new Map<string, Uint8Array>()
+    for (const file of CheckpointFiles.companionFiles) {
       const bytes = files.get(file)
-      if (bytes !== undefined) tokenizer.set(file, bytes)
+      if (bytes !== undefined) companions.set(file, bytes)
     }
-    return { config, tensors, tokenizer, unused: unused.toSorted(), ...(adapter === undefined ? {} : { adapter }) }
+    return { config, tensors, companions, unused: unused.toSorted(), ...(adapter === undefined ? {} : { adapter }) }
   }
 )
+
+/** What of a checkpoint is in the file of its weights. */
+const storedWeights = ({ adapter, tensors }: Pick<Checkpoint, "adapter" | "tensors">): Parameters => {
+  if (adapter === undefined) return tensors
+  const elsewhere = Adapter.savedNames(adapter, tensors.keys())
+  return new Map(Array.from(tensors).filter(([name]) => !elsewhere.has(name)))
+}
+
+/** Whether the file of the weights is the same for both, since they share the very arrays. */
+export const sharesWeights = (
+  one: Pick<Checkpoint, "adapter" | "tensors">,
+  other: Pick<Checkpoint, "adapter" | "tensors">
+): boolean => {
+  const stored = storedWeights(one), others = storedWeights(other)
+  return stored.size === others.size &&
+    Array.from(stored).every(([name, { data, shape }]) => {
+      const found = others.get(name)
+      return found?.data === data && found.shape.join() === shape.join()
+    })
+}
+
+/** What {@link toFiles} gives, each file made when it is asked for. */
+export const contentsOf = (
+  checkpoint: Pick<Checkpoint, "adapter" | "companions" | "config" | "tensors">
+): ReadonlyMap<string, () => Uint8Array> => {
+  const { adapter, companions, config } = checkpoint
+  const others = [...companions, ...adapter === undefined ? [] : Adapter.toFiles(adapter)]
+  return new Map([
+    [CheckpointFiles.configFile, () => CheckpointFiles.encodeConfig(config)],
+    [CheckpointFiles.weightsFile, () => StoredParameters.encode(storedWeights(checkpoint))],
+    ...others.map(([name, bytes]) => [name, () => bytes] as const)
+  ])
+}
 
 /**
  * The files of a model in hub layout, as transformers' `save_pretrained` names them; transformers loads them. Those of an
@@ -282,21 +200,9 @@ export const fromFiles: (files: Files) => Effect.Effect<Checkpoint, ReadError> =
  *
  * Equal checkpoints give equal bytes.
  */
-export const toFiles = (checkpoint: Pick<Checkpoint, "adapter" | "config" | "tensors" | "tokenizer">): Files => {
-  const { adapter } = checkpoint
-  const elsewhere = adapter === undefined ? new Set() : Adapter.savedNames(adapter, checkpoint.tensors.keys())
-  const weights = Array.from(
-    checkpoint.tensors,
-    ([name, { data, shape }]) => [name, { dtype: "F32", shape, data }] as const
-  ).filter(([name]) => !elsewhere.has(name))
-  const config = Object.fromEntries(Object.entries(checkpoint.config).toSorted(([a], [b]) => a < b ? -1 : 1))
-  return new Map([
-    ["config.json", new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)],
-    [weightsFile, Safetensors.encode(weights, { format: "pt" })],
-    ...checkpoint.tokenizer,
-    ...adapter === undefined ? [] : Adapter.toFiles(adapter)
-  ])
-}
+export const toFiles = (
+  checkpoint: Pick<Checkpoint, "adapter" | "companions" | "config" | "tensors">
+): CheckpointFiles.Files => new Map(Array.from(contentsOf(checkpoint), ([name, bytes]) => [name, bytes()]))
 
 /** The model that a checkpoint holds weights for. */
 export const modelOf = (
@@ -318,9 +224,7 @@ export const placementOf: (
  * full and then the adapter's, by the names that `Weights.make` knows them by.
  */
 export const parametersOf = ({ adapter, tensors }: Pick<Checkpoint, "adapter" | "tensors">): Parameters => {
-  if (adapter === undefined) return tensors
-  const elsewhere = Adapter.savedNames(adapter, tensors.keys())
-  return new Map([...Array.from(tensors).filter(([name]) => !elsewhere.has(name)), ...adapter.tensors])
+  return adapter === undefined ? tensors : new Map([...storedWeights({ adapter, tensors }), ...adapter.tensors])
 }
 
 /** The checkpoint with its adapter in its weights; as it is without one. */
@@ -338,22 +242,22 @@ export const merged: (
 
 /** The checkpoint's tokenizer. */
 export const tokenizerOf: (
-  checkpoint: Pick<Checkpoint, "tokenizer">
+  checkpoint: Pick<Checkpoint, "companions">
 ) => Effect.Effect<Tokenizer.Tokenizer, MissingFile | Tokenizer.InvalidTokenizer> = Effect.fnUntraced(
-  function*(checkpoint: Pick<Checkpoint, "tokenizer">) {
+  function*(checkpoint: Pick<Checkpoint, "companions">) {
     return yield* Tokenizer.fromFiles({
-      tokenizer: yield* requireFile(checkpoint.tokenizer, Tokenizer.fileNames.tokenizer),
-      config: yield* requireFile(checkpoint.tokenizer, Tokenizer.fileNames.config)
+      tokenizer: yield* CheckpointFiles.bytesOf(checkpoint.companions, Tokenizer.fileNames.tokenizer),
+      config: yield* CheckpointFiles.bytesOf(checkpoint.companions, Tokenizer.fileNames.config)
     })
   }
 )
 
-/** The chat template that came with the checkpoint's tokenizer. */
+/** The chat template that came with the checkpoint: a file of its own, or in the tokenizer's. */
 export const chatTemplateOf = (
-  checkpoint: Pick<Checkpoint, "tokenizer">,
+  checkpoint: Pick<Checkpoint, "companions">,
   tokenizer: Tokenizer.Tokenizer
 ): Effect.Effect<ChatTemplate.ChatTemplate, ChatTemplate.NoChatTemplate | ChatTemplate.UnsupportedTemplate> => {
-  const file = checkpoint.tokenizer.get("chat_template.jinja")
+  const file = checkpoint.companions.get(CheckpointFiles.chatTemplateFile)
   return ChatTemplate.ofTokenizer(tokenizer, file === undefined ? {} : { file })
 }
 
@@ -377,7 +281,7 @@ export const untrained: (
     return {
       config,
       tensors: initialize(model, seed),
-      tokenizer: new Map([
+      companions: new Map([
         [Tokenizer.fileNames.tokenizer, tokenizer.tokenizer],
         [Tokenizer.fileNames.config, tokenizer.config]
       ]),

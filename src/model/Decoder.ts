@@ -5,12 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
-import { embedding } from "../tensor/operations/Embedding.ts"
-import { gatedSilu } from "../tensor/operations/GatedSilu.ts"
-import { groupedAttention, groupedSelfAttention } from "../tensor/operations/GroupedAttention.ts"
-import { rmsNorm } from "../tensor/operations/RmsNorm.ts"
-import { rotary } from "../tensor/operations/Rotary.ts"
-import * as Recomputation from "../tensor/Recomputation.ts"
+import * as Operations from "../tensor/Operations.ts"
+import type * as Recomputation from "../tensor/Recomputation.ts"
 import type {
   Config,
   Family,
@@ -28,6 +24,7 @@ import { read, type Settings, type Variant } from "./DecoderSettings.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Heads from "./Heads.ts"
 import type { KeyValueCache } from "./KeyValueCache.ts"
+import * as LayerStack from "./LayerStack.ts"
 import * as Rotary from "./Rotary.ts"
 
 const embeddingName = "model.embed_tokens.weight"
@@ -135,7 +132,7 @@ const hidden = (
   const { headNorms, heads, shared, size } = settings
   const positions = batch.batch * batch.time
   const norm = (name: string, x: Tensor) =>
-    rmsNorm(tf, x, weights.get(`model.${name}.weight`) as Tensor1D, settings.epsilon)
+    Operations.rmsNorm(tf, x, weights.get(`model.${name}.weight`) as Tensor1D, settings.epsilon)
   const linear = (name: string, x: Tensor) => weights.linear(`model.${name}`, x)
 
   /** A projection of the input of attention, each head normalised where the family does that: `[batch, time, ...]`. */
@@ -157,18 +154,18 @@ const hidden = (
     const part = (x: Tensor, count: number) =>
       tf.transpose(tf.reshape(x, [batch.batch, batch.time, count, size]), [0, 2, 1, 3])
     const { keys, values } = cache.extend(layer, part(k, shared), part(v, shared))
-    return tf.transpose(groupedAttention(tf, part(q, heads), keys, values, mask), [0, 2, 1, 3])
+    return tf.transpose(Operations.groupedAttention(tf, part(q, heads), keys, values, mask), [0, 2, 1, 3])
   }
   const attend = (layer: number, x: Tensor, { cosines, mask, selected, sines }: Constants): Tensor => {
     const block = `layers.${layer}.self_attn`
     const normal = norm(`layers.${layer}.input_layernorm`, x)
     const turns = { cosines, sines }
-    const q = rotary(tf, project(block, "q", normal), heads, turns)
-    const k = rotary(tf, project(block, "k", normal), shared, turns)
+    const q = Operations.rotary(tf, project(block, "q", normal), heads, turns)
+    const k = Operations.rotary(tf, project(block, "k", normal), shared, turns)
     const v = project(block, "v", normal)
     const attended = cache !== undefined
       ? attendToCache(layer, [q, k, v], cache, mask)
-      : groupedSelfAttention(tf, q, k, v, {
+      : Operations.groupedSelfAttention(tf, q, k, v, {
         heads,
         shared,
         mask,
@@ -187,37 +184,24 @@ const hidden = (
   const feedForward = (layer: number, x: Tensor): Tensor => {
     const block = `layers.${layer}.mlp`
     const normal = norm(`layers.${layer}.post_attention_layernorm`, x)
-    const gated = gatedSilu(tf, linear(`${block}.gate_proj`, normal), linear(`${block}.up_proj`, normal))
+    const gated = Operations.gatedSilu(tf, linear(`${block}.gate_proj`, normal), linear(`${block}.up_proj`, normal))
     return tf.add(x, linear(`${block}.down_proj`, gated))
   }
 
   const wanted = rows === undefined ? undefined : tf.tensor1d(rows, "int32")
   const mask = Attention.mask(tf, batch, true, cache)
   const turns = Rotary.turns(tf, settings.rotary, batch, cache)
-  let x: Tensor = tf.tidy(() =>
-    embedding(tf, weights.get(embeddingName) as Tensor2D, batch.inputIds, settings.paddingId)
+  const embedded = tf.tidy(() =>
+    Operations.embedding(tf, weights.get(embeddingName) as Tensor2D, batch.inputIds, settings.paddingId)
   )
-  // What a part leaves behind goes at once: prediction holds one part of one layer, training what its gradients need.
-  const whole = (layer: number, x: Tensor, constants: Constants, dispose: boolean): Tensor => {
-    const attended = tf.tidy(() => attend(layer, x, constants))
-    if (dispose) x.dispose()
-    const result = tf.tidy(() => feedForward(layer, attended))
-    attended.dispose()
-    return result
-  }
-  for (let layer = 0; layer < settings.layers; layer++) {
+  const layers: LayerStack.Layers<Constants> = {
+    count: settings.layers,
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
-    const constants: Constants = { ...turns, mask, selected: layer === settings.layers - 1 ? wanted : undefined }
-    if (!recompute) {
-      x = whole(layer, x, constants, true)
-      continue
-    }
-    const before = x
-    const anew = (x: Tensor, constants: Constants) => whole(layer, x, constants, false)
-    x = Recomputation.recomputed(tf, before, weights.trainedOf(layer + 1), constants, anew)
-    before.dispose()
+    constants: (layer) => ({ ...turns, mask, selected: layer === settings.layers - 1 ? wanted : undefined }),
+    attend,
+    feedForward
   }
-  return norm("norm", x) as Tensor2D
+  return norm("norm", LayerStack.run(tf, weights, embedded, layers, recompute)) as Tensor2D
 }
 
 const make = Effect.fnUntraced(function*(variant: Variant, config: Config, head: Head) {

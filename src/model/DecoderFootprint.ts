@@ -3,6 +3,7 @@
  * when the model or an operation comes to keep others, which test/model/DecoderMemory.test.ts notices by measuring.
  */
 import type { BatchExtent, Footprint, FootprintOptions, Head } from "./Architecture.ts"
+import { learnedBy, mostBeyond, type Passing, savedBy, type Step } from "./BackwardSteps.ts"
 import type { Settings } from "./DecoderSettings.ts"
 
 /** The sizes of a model that its memory depends on. */
@@ -10,28 +11,6 @@ export type Extents = Pick<
   Settings,
   "classes" | "headNorms" | "heads" | "inner" | "layers" | "shared" | "size" | "tied" | "vocabularySize" | "width"
 >
-
-/** An operation on the way back, in numbers. */
-interface Step {
-  /** What it kept until now, and lets go. */
-  readonly saved: number
-  /** The gradients of its parameters. */
-  readonly learned: number
-  /** What is live meanwhile that is neither of these: gradients of values, and what it computes them with. */
-  readonly live: number
-}
-
-/** What the layers of a model are given. */
-interface Passing {
-  readonly positions: number
-  /** Positions beyond attention: in the last layer only those that are wanted. */
-  readonly beyond: number
-  /** Weights of attention. */
-  readonly scores: number
-  /** Queries times keys, of one head. */
-  readonly square: number
-  readonly last: boolean
-}
 
 /** The feed forward part of a layer, from its end. */
 const feedForward = ({ inner, width }: Extents, { beyond }: Passing, { fused }: FootprintOptions): Array<Step> => {
@@ -91,20 +70,6 @@ const attention = (
   ]
 }
 
-const savedBy = (steps: ReadonlyArray<Step>): number => steps.reduce((sum, { saved }) => sum + saved, 0)
-
-const learnedBy = (steps: ReadonlyArray<Step>): number => steps.reduce((sum, { learned }) => sum + learned, 0)
-
-/** The most, on the way back through these steps, beyond what they had kept before the first. */
-const mostBeyond = (steps: ReadonlyArray<Step>): number => {
-  let beyond = 0, most = 0
-  for (const { learned, live, saved } of steps) {
-    most = Math.max(most, beyond + learned + live)
-    beyond += learned - saved
-  }
-  return most
-}
-
 /**
  * A forward pass that no backward pass follows: nothing is kept but what the rest of a part reads.
  */
@@ -144,7 +109,8 @@ export const footprint = (
   options: FootprintOptions
 ): Footprint => {
   const { classes, headNorms, heads, inner, layers, shared, size, tied, vocabularySize, width } = extents
-  const { dropout, fused, recompute = false } = options
+  const { dropout, fused, recompute = false, untrained = 0 } = options
+  const trained = layers - Math.min(untrained, layers - 1)
   const positions = batch * time
   const stream = positions * width, selected = rows * width, scores = batch * heads * time * time
   const queries = positions * heads * size, keys = positions * shared * size
@@ -181,7 +147,7 @@ export const footprint = (
     const backward = layers === 1 ? [norm, ...lastLayer] : [norm, ...lastLayer, ...firstLayer]
     return {
       ...forwardOnly,
-      saved: whole + norm.saved + savedBy(lastLayer) + (layers - 1) * savedBy(firstLayer),
+      saved: whole + norm.saved + savedBy(lastLayer) + (trained - 1) * savedBy(firstLayer),
       turning: Math.max(forward, mostBeyond(backward)),
       ending: Math.max(end, whole + savedBy(firstLayer) + mostBeyond(firstLayer))
     }
@@ -192,7 +158,7 @@ export const footprint = (
     savedBy(layer) - stream + 2 * result + Math.max(mostBeyond(layer), attending - savedBy(layer.slice(0, 5)))
   return {
     ...forwardOnly,
-    saved: whole + norm.saved + layers * stream,
+    saved: whole + norm.saved + trained * stream,
     turning: Math.max(
       mostBeyond([norm]),
       anew(lastLayer, selected),

@@ -4,21 +4,17 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Config, InvalidConfig } from "./Architecture.ts"
+import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Heads from "./Heads.ts"
 import * as Rotary from "./Rotary.ts"
 
-const Count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 }))
-const Rate = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const field = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
 /** The fields of config.json that change what is computed, apart from those of the rotary embedding. */
 const Fields = Schema.Struct({
+  ...ofEveryFamily,
   vocab_size: field(Count),
   hidden_size: field(Count),
   intermediate_size: field(Count),
-  // Each layer has a dozen named parameters: more layers than any model has are an attack on memory.
-  num_hidden_layers: field(Count.check(Schema.isLessThanOrEqualTo(1000))),
+  num_hidden_layers: field(Layers),
   num_attention_heads: field(Count),
   num_key_value_heads: field(Count),
   head_dim: field(Count),
@@ -37,10 +33,7 @@ const Fields = Schema.Struct({
   layer_types: field(Schema.Array(Schema.String)),
   classifier_dropout: field(Rate),
   hidden_dropout: field(Rate),
-  token_classification_bias: field(Schema.Boolean),
-  pad_token_id: field(Schema.Int),
-  num_labels: field(Count),
-  id2label: field(Schema.Record(Schema.String, Schema.String))
+  token_classification_bias: field(Schema.Boolean)
 })
 export type Fields = typeof Fields.Type
 

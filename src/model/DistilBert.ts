@@ -4,8 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Tensor2D } from "../tensor/Backend.ts"
-import { relu } from "../tensor/operations/Relu.ts"
-import type { Family, Head } from "./Architecture.ts"
+import * as Operations from "../tensor/Operations.ts"
+import type { Family } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Encoder from "./Encoder.ts"
 import { readDistilBert, type Settings } from "./EncoderSettings.ts"
@@ -16,25 +16,13 @@ const sequenceClassifier = (settings: Settings): Encoder.Top => ({
   linears: [Encoder.headLinear(settings, inner), Encoder.headLinear(settings, "classifier", settings.classes)],
   outputs: settings.classes,
   logits: (tf, weights, rows, dropout) => {
-    const pooled = relu(tf, weights.linear(inner, rows))
+    const pooled = Operations.relu(tf, weights.linear(inner, rows))
     return weights.linear(
       "classifier",
       Dropout.apply(tf, pooled, dropout, "head", settings.sequenceDropout)
     ) as Tensor2D
   }
 })
-
-const topOf = (settings: Settings, head: Head): Encoder.Top => {
-  switch (head) {
-    case "sequence-classification":
-    case "sequence-regression":
-      return sequenceClassifier(settings)
-    case "token-classification":
-      return Encoder.tokenClassifier(settings)
-    default:
-      return Encoder.bare(settings)
-  }
-}
 
 const variant: Encoder.Variant = {
   names: {
@@ -52,7 +40,7 @@ const variant: Encoder.Variant = {
   maximumLength: ({ positions }) => positions,
   positions: (_, batch) => Encoder.packedPositions(batch),
   constantPosition: () => undefined,
-  top: topOf
+  top: Encoder.tops(sequenceClassifier)
 }
 
 export const family: Family = {

@@ -6,11 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
-import { embedding } from "../tensor/operations/Embedding.ts"
-import { exactGelu } from "../tensor/operations/ExactGelu.ts"
-import { groupedSelfAttention } from "../tensor/operations/GroupedAttention.ts"
-import { relu } from "../tensor/operations/Relu.ts"
-import * as Recomputation from "../tensor/Recomputation.ts"
+import type * as Recomputation from "../tensor/Recomputation.ts"
 import {
   type Config,
   type Head,
@@ -27,6 +23,7 @@ import * as Dropout from "./Dropout.ts"
 import { footprint } from "./EncoderFootprint.ts"
 import type { Settings } from "./EncoderSettings.ts"
 import * as Heads from "./Heads.ts"
+import * as LayerStack from "./LayerStack.ts"
 
 /** The names of a body's modules in transformers. */
 export interface Names {
@@ -85,12 +82,27 @@ export const bare = ({ width }: Settings): Top => ({
 })
 
 /** The head of a classifier of tokens. */
-export const tokenClassifier = (settings: Settings): Top => ({
+const tokenClassifier = (settings: Settings): Top => ({
   linears: [headLinear(settings, "classifier", settings.classes)],
   outputs: settings.classes,
   logits: (tf, weights, rows, dropout) =>
     weights.linear("classifier", Dropout.apply(tf, rows, dropout, "head", settings.tokenDropout)) as Tensor2D
 })
+
+/** The heads of a family, by its classifier of sequences and by what it has without a head. */
+export const tops =
+  (sequenceClassifier: (settings: Settings) => Top, withoutHead: (settings: Settings) => Top = bare): Variant["top"] =>
+  (settings, head) => {
+    switch (head) {
+      case "sequence-classification":
+      case "sequence-regression":
+        return sequenceClassifier(settings)
+      case "token-classification":
+        return tokenClassifier(settings)
+      default:
+        return withoutHead(settings)
+    }
+  }
 
 const layersOf = ({ layers }: Settings): ReadonlyArray<number> => Array.from({ length: layers }, (_, layer) => layer)
 
@@ -159,11 +171,11 @@ const parametersOf = (
 const activate = (tf: Tf, activation: Settings["activation"], x: Tensor): Tensor => {
   switch (activation) {
     case "gelu":
-      return exactGelu(tf, x)
+      return Operations.exactGelu(tf, x)
     case "gelu-tanh":
       return Operations.gelu(tf, x)
     case "relu":
-      return relu(tf, x)
+      return Operations.relu(tf, x)
   }
 }
 
@@ -202,7 +214,7 @@ const hidden = (
     const positions = positionsOf(settings, batch)
     const places = positions === undefined
       ? tf.slice(table, [0, 0], [time, width])
-      : embedding(tf, table, positions, constantPosition(settings))
+      : Operations.embedding(tf, table, positions, constantPosition(settings))
     // All tokens are of the first type: texts are not given in pairs.
     return settings.types === 0
       ? places
@@ -210,7 +222,7 @@ const hidden = (
   }
   const embed = (): Tensor => {
     const table = weight("embeddings.word_embeddings.weight") as Tensor2D
-    const words = embedding(tf, table, batch.inputIds, settings.paddingId)
+    const words = Operations.embedding(tf, table, batch.inputIds, settings.paddingId)
     const places = placeEmbeddings()
     const sum = tf.add(tf.reshape(words, [-1, ...places.shape]), places)
     return drop(
@@ -219,23 +231,32 @@ const hidden = (
       settings.embeddingDropout
     )
   }
-  const attend = (layer: number, x: Tensor, { mask }: Constants, selected: Int32Array | undefined): Tensor => {
+  const attend = (layer: number, x: Tensor, { mask }: Constants): Tensor => {
+    // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
+    const selected = layer === settings.layers - 1 ? rows : undefined
     const block = `${names.layers}.${layer}`
     const linear = (name: string, x: Tensor) => weights.linear(`${names.body}.${block}.${name}`, x)
     const project = (name: string) => tf.reshape(linear(name, x), [texts, time, width])
-    const attended = groupedSelfAttention(tf, project(names.query), project(names.key), project(names.value), {
-      heads,
-      shared: heads,
-      mask,
-      dropout: Dropout.factors(
-        tf,
-        dropout,
-        `${names.body}.${block}.attention`,
-        [texts, heads, time, time],
-        settings.attentionDropout
-      )
-    })
-    const select = (all: Tensor): Tensor => selected === undefined ? all : embedding(tf, all as Tensor2D, selected)
+    const attended = Operations.groupedSelfAttention(
+      tf,
+      project(names.query),
+      project(names.key),
+      project(names.value),
+      {
+        heads,
+        shared: heads,
+        mask,
+        dropout: Dropout.factors(
+          tf,
+          dropout,
+          `${names.body}.${block}.attention`,
+          [texts, heads, time, time],
+          settings.attentionDropout
+        )
+      }
+    )
+    const select = (all: Tensor): Tensor =>
+      selected === undefined ? all : Operations.embedding(tf, all as Tensor2D, selected)
     const projected = linear(names.output, select(tf.reshape(attended, [texts * time, width])))
     const dropped = drop(`${block}.${names.output}`, projected, settings.projectionDropout)
     return norm(`${block}.${names.attentionNorm}`, tf.add(select(x), dropped))
@@ -250,28 +271,13 @@ const hidden = (
   }
 
   const mask = Attention.mask(tf, batch, false)
-  let x: Tensor = tf.tidy(embed)
-  // What a part leaves behind goes at once: prediction holds one part of one layer, training what its gradients need.
-  const whole = (layer: number, x: Tensor, constants: Constants, dispose: boolean): Tensor => {
-    // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
-    const selected = layer === settings.layers - 1 ? rows : undefined
-    const attended = tf.tidy(() => attend(layer, x, constants, selected))
-    if (dispose) x.dispose()
-    const result = tf.tidy(() => feedForward(layer, attended))
-    attended.dispose()
-    return result
+  const layers: LayerStack.Layers<Constants> = {
+    count: settings.layers,
+    constants: () => ({ mask }),
+    attend,
+    feedForward
   }
-  for (let layer = 0; layer < settings.layers; layer++) {
-    if (!recompute) {
-      x = whole(layer, x, { mask }, true)
-      continue
-    }
-    const before = x
-    const anew = (x: Tensor, constants: Constants) => whole(layer, x, constants, false)
-    x = Recomputation.recomputed(tf, before, weights.trainedOf(layer + 1), { mask }, anew)
-    before.dispose()
-  }
-  return x as Tensor2D
+  return LayerStack.run(tf, weights, tf.tidy(embed), layers, recompute) as Tensor2D
 }
 
 /** A head that config.json describes, and that nothing here computes. */

@@ -3,6 +3,7 @@
  * when the model or an operation comes to keep others, which test/model/EncoderMemory.test.ts notices by measuring.
  */
 import type { BatchExtent, Footprint, FootprintOptions, Linear } from "./Architecture.ts"
+import { learnedBy, mostBeyond, type Passing, savedBy, type Step } from "./BackwardSteps.ts"
 import type { Settings } from "./EncoderSettings.ts"
 
 /** The sizes of a model that its memory depends on. */
@@ -10,28 +11,6 @@ export type Extents = Pick<
   Settings,
   "activation" | "heads" | "inner" | "layers" | "projectionDropout" | "width"
 >
-
-/** An operation on the way back, in numbers. */
-interface Step {
-  /** What it kept until now, and lets go. */
-  readonly saved: number
-  /** The gradients of its parameters. */
-  readonly learned: number
-  /** What is live meanwhile that is neither of these: gradients of values, and what it computes them with. */
-  readonly live: number
-}
-
-/** What a layer is given. */
-interface Passing {
-  readonly positions: number
-  /** Positions beyond attention: in the last layer only those that are wanted. */
-  readonly beyond: number
-  /** Weights of attention. */
-  readonly scores: number
-  /** Queries times keys, of one head. */
-  readonly square: number
-  readonly last: boolean
-}
 
 /** The sum of a part with its input and the norm of it, from their end. */
 const sum = ({ width }: Extents, { beyond }: Passing, fused: boolean, drops: boolean): Array<Step> => {
@@ -96,20 +75,6 @@ const attention = (extents: Extents, passing: Passing, { dropout, fused }: Footp
   ]
 }
 
-const savedBy = (steps: ReadonlyArray<Step>): number => steps.reduce((sum, { saved }) => sum + saved, 0)
-
-const learnedBy = (steps: ReadonlyArray<Step>): number => steps.reduce((sum, { learned }) => sum + learned, 0)
-
-/** The most, on the way back through these steps, beyond what they had kept before the first. */
-const mostBeyond = (steps: ReadonlyArray<Step>): number => {
-  let beyond = 0, most = 0
-  for (const { learned, live, saved } of steps) {
-    most = Math.max(most, beyond + learned + live)
-    beyond += learned - saved
-  }
-  return most
-}
-
 /** What a batch needs of memory, counted from what its layers and their operations keep. */
 export const footprint = (
   extents: Extents,
@@ -118,7 +83,8 @@ export const footprint = (
   options: FootprintOptions
 ): Footprint => {
   const { activation, heads, inner, layers, projectionDropout, width } = extents
-  const { dropout, fused, recompute = false } = options
+  const { dropout, fused, recompute = false, untrained = 0 } = options
+  const trained = layers - Math.min(untrained, layers - 1)
   const positions = batch * time
   const stream = positions * width, wide = positions * inner, scores = batch * heads * time * time
   const selected = rows * width, selectedWide = rows * inner
@@ -170,7 +136,7 @@ export const footprint = (
     const backward = layers === 1 ? lastLayer : [...lastLayer, ...firstLayer]
     return {
       ...forwardOnly,
-      saved: whole + savedBy(lastLayer) + (layers - 1) * savedBy(firstLayer),
+      saved: whole + savedBy(lastLayer) + (trained - 1) * savedBy(firstLayer),
       turning: Math.max(forward, mostBeyond(backward)),
       ending: Math.max(end, whole + savedBy(firstLayer) + mostBeyond(firstLayer))
     }
@@ -181,7 +147,7 @@ export const footprint = (
     savedBy(layer) - stream + 2 * result + Math.max(mostBeyond(layer), attending)
   return {
     ...forwardOnly,
-    saved: whole + layers * stream,
+    saved: whole + trained * stream,
     turning: Math.max(
       forward,
       anew(lastLayer, selected),

@@ -5,33 +5,25 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as RowProblem from "../store/RowProblem.ts"
 import { type Config, InvalidConfig } from "./Architecture.ts"
+import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Heads from "./Heads.ts"
 
-const Count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 }))
-// Each layer has a dozen named parameters: more layers than any model has are an attack on memory.
-const Layers = Count.check(Schema.isLessThanOrEqualTo(1000))
-const Rate = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const field = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
 /** Fields that every encoder has. */
-const shared = {
+const ofEncoders = {
+  ...ofEveryFamily,
   vocab_size: field(Count),
   max_position_embeddings: field(Count),
   initializer_range: field(Positive),
-  pad_token_id: field(Schema.Int),
   chunk_size_feed_forward: field(Schema.Int),
   is_decoder: field(Schema.Boolean),
   add_cross_attention: field(Schema.Boolean),
   pruned_heads: field(Schema.Record(Schema.String, Schema.Unknown)),
-  problem_type: field(Schema.String),
-  num_labels: field(Count),
-  id2label: field(Schema.Record(Schema.String, Schema.String))
+  problem_type: field(Schema.String)
 }
 
 /** The fields of BERT and RoBERTa that change what is computed. */
 const BertFields = Schema.Struct({
-  ...shared,
+  ...ofEncoders,
   hidden_size: field(Count),
   num_hidden_layers: field(Layers),
   num_attention_heads: field(Count),
@@ -47,7 +39,7 @@ const BertFields = Schema.Struct({
 
 /** Those of DistilBERT. */
 const DistilBertFields = Schema.Struct({
-  ...shared,
+  ...ofEncoders,
   dim: field(Count),
   n_layers: field(Layers),
   n_heads: field(Count),
@@ -101,7 +93,7 @@ export interface Settings {
   readonly classes: number
 }
 
-type Shared = Schema.Struct.Type<typeof shared>
+type EncoderFields = Schema.Struct.Type<typeof ofEncoders>
 
 const decode = <S extends Schema.Codec<unknown, unknown>>(
   modelType: string,
@@ -116,7 +108,7 @@ const decode = <S extends Schema.Codec<unknown, unknown>>(
   )
 
 /** A setting that would change what is computed, and that nothing here computes. */
-const unsupported = (modelType: string, fields: Shared): InvalidConfig | undefined => {
+const unsupported = (modelType: string, fields: EncoderFields): InvalidConfig | undefined => {
   const invalid = (field: string, reason: string) => new InvalidConfig({ modelType, field, reason })
   for (const name of ["is_decoder", "add_cross_attention"] as const) {
     if (fields[name] === true) return invalid(name, "is true, which is not implemented")
@@ -133,7 +125,7 @@ const unsupported = (modelType: string, fields: Shared): InvalidConfig | undefin
 /** What all encoders' settings have to fulfil. */
 const check = Effect.fnUntraced(function*(
   settings: Omit<Settings, "activation">,
-  fields: Shared,
+  fields: EncoderFields,
   names: { readonly width: string; readonly activation: string },
   activation: string
 ): Effect.fn.Return<Settings, InvalidConfig> {

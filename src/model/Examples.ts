@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as RowProblem from "../store/RowProblem.ts"
 import type { Model, TokenBatch } from "./Architecture.ts"
 import * as Tokenizer from "./Tokenizer.ts"
 
@@ -36,14 +37,32 @@ export interface Batch extends TokenBatch {
   readonly tokens: number
 }
 
+/** So many labels are listed in a message. */
+const manyLabels = 12
+
+const listed = (labels: ReadonlyArray<string>): string =>
+  labels.slice(0, manyLabels).join(", ") + (labels.length > manyLabels ? ` and ${labels.length - manyLabels} more` : "")
+
 /** An example that cannot be learned from. */
 export class InvalidExample extends Schema.TaggedError<InvalidExample>()("InvalidExample", {
-  /** Counted from 0; -1 when it is the list that is at fault. */
+  /** Counted from 0, in the message from 1; -1 when it is the list that is at fault. */
   example: Schema.Int,
   reason: Schema.String
 }) {
+  /** Of a text with a label that the model was not made for. */
+  static unknownLabel(
+    example: number,
+    { label, text }: { readonly text: string; readonly label: string },
+    labels: ReadonlyArray<string>
+  ): InvalidExample {
+    const reason =
+      `${RowProblem.show(text)} has the label ${JSON.stringify(label)}, and the model is trained for the ` +
+      `labels ${listed(labels)}`
+    return new InvalidExample({ example, reason })
+  }
+
   override get message() {
-    return this.example < 0 ? `The examples: ${this.reason}.` : `Example ${this.example}: ${this.reason}.`
+    return this.example < 0 ? `The examples: ${this.reason}.` : `Example ${this.example + 1}: ${this.reason}.`
   }
 }
 

@@ -30,9 +30,17 @@ export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>
   modelType: Schema.String,
   architectures: Schema.Array(Schema.String),
   /** What is implemented. */
-  known: Schema.Array(Schema.String)
+  known: Schema.Array(Schema.String),
+  /** The head that was asked for, where the family is known and has it not. */
+  head: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
+    if (this.head !== undefined) {
+      return `Models of the type ${
+        JSON.stringify(this.modelType)
+      } cannot be trained for ${this.head}, as there is no ` +
+        `such class among ${this.known.join(", ")}. Take a model of another family.`
+    }
     return `config.json describes model_type ${JSON.stringify(this.modelType)} with architectures ` +
       `${JSON.stringify(this.architectures)}; implemented are ${this.known.join(", ")}.`
   }
@@ -105,7 +113,8 @@ export const withHead: (
     if (architecture === undefined) {
       return yield* new UnknownArchitecture({
         modelType: family.modelType,
-        architectures: [head],
+        architectures: architecturesOf(config),
+        head,
         known: [...new Set(Object.values(family.architectures))]
       })
     }

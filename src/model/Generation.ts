@@ -40,7 +40,7 @@ export interface Generated {
 }
 
 export interface Options {
-  readonly checkpoint: Uploaded.Source & Pick<Checkpoint.Checkpoint, "tokenizer">
+  readonly checkpoint: Uploaded.Source & Pick<Checkpoint.Checkpoint, "companions">
   /** Token ids, as the tokenizer gives them with whatever belongs before a text. */
   readonly prompts: ReadonlyArray<Int32Array>
   /**
@@ -67,6 +67,8 @@ export interface Options {
    * fewer are taken, so that a batch needs no more than a gibibyte.
    */
   readonly batchSize?: number
+  /** Told how many texts have ended, at each that does. */
+  readonly onEnded?: (ended: number) => void
 }
 
 /** A prompt after which the model has no position left. */
@@ -77,7 +79,9 @@ export class PromptTooLong extends Schema.TaggedError<PromptTooLong>()("PromptTo
   maximumLength: Schema.Int
 }) {
   override get message() {
-    return `Prompt ${this.example} has ${this.tokens} tokens, and the model has positions for ${this.maximumLength} with ` +
+    return `Prompt ${
+      this.example + 1
+    } has ${this.tokens} tokens, and the model has positions for ${this.maximumLength} with ` +
       `what it is to write: shorten it, or let its start be cut off (longPrompts "cut-start").`
   }
 }
@@ -90,7 +94,9 @@ export class InvalidLogits extends Schema.TaggedError<InvalidLogits>()("InvalidL
   tokens: Schema.Int
 }) {
   override get message() {
-    return `After ${this.tokens} tokens of example ${this.example} the model's logits are not finite numbers, so that ` +
+    return `After ${this.tokens} tokens of example ${
+      this.example + 1
+    } the model's logits are not finite numbers, so that ` +
       `there is no next token: its training has diverged, or its weights are damaged.`
   }
 }
@@ -338,6 +344,7 @@ export const generate: (
           }))
           yield* write({ tf, model, weights, tokenizer, rules }, texts, ({ example }, one) => {
             generated.set(example, one)
+            options.onEnded?.(generated.size)
           })
         }
       })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
-import * as Recomputation from "../tensor/Recomputation.ts"
+import type * as Recomputation from "../tensor/Recomputation.ts"
 import {
   type Config,
   type Family,
@@ -21,25 +21,22 @@ import {
   type Weights
 } from "./Architecture.ts"
 import * as Attention from "./Attention.ts"
+import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Dropout from "./Dropout.ts"
 import { footprint } from "./Gpt2Footprint.ts"
 import * as Heads from "./Heads.ts"
 import type { KeyValueCache } from "./KeyValueCache.ts"
+import * as LayerStack from "./LayerStack.ts"
 
 const modelType = "gpt2"
 
-const Count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 }))
-const Rate = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const field = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
 /** The fields of config.json that change what is computed. */
 const Fields = Schema.Struct({
+  ...ofEveryFamily,
   vocab_size: field(Count),
   n_positions: field(Count),
   n_embd: field(Count),
-  // Each layer has a dozen named parameters: more layers than any model has are an attack on memory.
-  n_layer: field(Count.check(Schema.isLessThanOrEqualTo(1000))),
+  n_layer: field(Layers),
   n_head: field(Count),
   n_inner: field(Count),
   activation_function: field(Schema.String),
@@ -53,10 +50,7 @@ const Fields = Schema.Struct({
   scale_attn_weights: field(Schema.Boolean),
   scale_attn_by_inverse_layer_idx: field(Schema.Boolean),
   add_cross_attention: field(Schema.Boolean),
-  tie_word_embeddings: field(Schema.Boolean),
-  pad_token_id: field(Schema.Int),
-  num_labels: field(Count),
-  id2label: field(Schema.Record(Schema.String, Schema.String))
+  tie_word_embeddings: field(Schema.Boolean)
 })
 
 interface Settings {
@@ -276,30 +270,14 @@ const hidden = (
     const inner = Operations.gelu(tf, linear(`${block}.mlp.c_fc`, norm(`${block}.ln_2`, x)))
     return tf.add(x, residual(`${block}.mlp.c_proj`, linear(`${block}.mlp.c_proj`, inner)))
   }
-  let x = tf.tidy(embed)
-  // What a part leaves behind goes at once: prediction holds one part of one layer, training what its gradients need.
-  const through = (part: (x: Tensor) => Tensor): void => {
-    const before = x
-    x = tf.tidy(() => part(before))
-    before.dispose()
-  }
-  for (let layer = 0; layer < settings.layers; layer++) {
+  const layers: LayerStack.Layers<Constants> = {
+    count: settings.layers,
     // Beyond the last attention rows do not meet again, so those that nobody asked for end here.
-    const constants: Constants = { mask, selected: layer === settings.layers - 1 ? wanted : undefined }
-    if (recompute) {
-      const whole = (x: Tensor, constants: Constants) => {
-        const attended = tf.tidy(() => attend(layer, x, constants))
-        const result = tf.tidy(() => feedForward(layer, attended))
-        attended.dispose()
-        return result
-      }
-      through((x) => Recomputation.recomputed(tf, x, weights.trainedOf(layer + 1), constants, whole))
-    } else {
-      through((x) => attend(layer, x, constants))
-      through((x) => feedForward(layer, x))
-    }
+    constants: (layer) => ({ mask, selected: layer === settings.layers - 1 ? wanted : undefined }),
+    attend,
+    feedForward
   }
-  return norm("ln_f", x) as Tensor2D
+  return norm("ln_f", LayerStack.run(tf, weights, tf.tidy(embed), layers, recompute)) as Tensor2D
 }
 
 const make = Effect.fnUntraced(function*(config: Config, head: Head) {

@@ -1,6 +1,6 @@
 /**
  * How much memory a GPT-2 needs, without running it. The coefficients are counts of tensors: they change when the model
- * or an operation comes to keep others, which test/finetune/Memory.test.ts notices by measuring.
+ * or an operation comes to keep others, which test/model/Gpt2Memory.test.ts notices by measuring.
  */
 import type { BatchExtent, Footprint, FootprintOptions, Head } from "./Architecture.ts"
 
@@ -25,7 +25,7 @@ export const footprint = (
   { classes, heads, inner, layers, vocabularySize, width }: Extents,
   head: Head,
   { batch, rows, time }: BatchExtent,
-  { dropout, fused, recompute = false }: FootprintOptions
+  { dropout, fused, recompute = false, untrained = 0 }: FootprintOptions
 ): Footprint => {
   const stream = batch * time * width, wide = batch * time * inner, scores = batch * heads * time * time
   const selected = rows * width, selectedWide = rows * inner
@@ -44,9 +44,10 @@ export const footprint = (
   const norm = 2 * selected + perRow * rows
   /** What a layer keeps, which under recomputation only one has at a time, beside the inputs of all. */
   const within = recompute ? Math.max(lastAttention + lastFeedForward, layers > 1 ? attention + feedForward : 0) : 0
+  const trained = layers - Math.min(untrained, layers - 1)
   const saved = recompute
-    ? embeddings + layers * stream + norm
-    : embeddings + (layers - 1) * (attention + feedForward) + lastAttention + lastFeedForward + norm
+    ? embeddings + trained * stream + norm
+    : embeddings + (trained - 1) * (attention + feedForward) + lastAttention + lastFeedForward + norm
   const lastWeights = 2 * inner * width + 4 * width * width
   const goneBefore = recompute ? 0 : lastFeedForward + norm
   // A weight that is used the other way round is turned first where products are composed.

@@ -21,7 +21,7 @@ import * as Node from "../pipeline/Node.ts"
 import { ExternalFile } from "../store/Artifact.ts"
 import type { Repository } from "../store/HubCache.ts"
 import * as Adapter from "./Adapter.ts"
-import { tokenizerFiles } from "./Checkpoint.ts"
+import { companionFiles } from "./CheckpointFiles.ts"
 import type { HubError } from "./HubError.ts"
 import * as HubSnapshot from "./HubSnapshot.ts"
 
@@ -107,7 +107,7 @@ const index = "model.safetensors.index.json"
 const optional: ReadonlyArray<string> = [
   "config.json",
   "generation_config.json",
-  ...tokenizerFiles,
+  ...companionFiles,
   ...Object.values(Adapter.fileNames)
 ]
 

@@ -14,8 +14,8 @@ export const InitializeModel = Stage.make("initialize-model", {
   output: PretrainedModel.PretrainedModel,
   error: PretrainedModel.ModelError,
   run: Effect.fn("InitializeModel")(function*({ like }, { seed }) {
-    const { config, tokenizer } = yield* PretrainedModel.load(like.files)
-    const files = { tokenizer: tokenizer.get("tokenizer.json")!, config: tokenizer.get("tokenizer_config.json")! }
+    const { companions, config } = yield* PretrainedModel.load(like.files)
+    const files = { tokenizer: companions.get("tokenizer.json")!, config: companions.get("tokenizer_config.json")! }
     return yield* PretrainedModel.store(yield* Checkpoint.untrained(config, files, seed))
   })
 })

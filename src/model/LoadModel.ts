@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stage from "../pipeline/Stage.ts"
 import { ExternalFile } from "../store/Artifact.ts"
+import * as Adapter from "./Adapter.ts"
 import * as PretrainedModel from "./PretrainedModel.ts"
 
 /**
@@ -19,6 +20,12 @@ export const LoadModel = Stage.make("load-model", {
   output: PretrainedModel.PretrainedModel,
   error: PretrainedModel.ModelError,
   run: Effect.fn("LoadModel")(function*({ adapter, files }) {
+    if (adapter !== undefined && !adapter.some(({ name }) => name === Adapter.fileNames.config)) {
+      return yield* new Adapter.InvalidAdapter({
+        field: "folder",
+        reason: `has no ${Adapter.fileNames.config}; it has ${adapter.map(({ name }) => name).join(", ") || "no file"}`
+      })
+    }
     const all = adapter === undefined ? files : PretrainedModel.withAdapterFiles(files, adapter)
     return yield* PretrainedModel.store(yield* PretrainedModel.load(all))
   })

@@ -22,7 +22,15 @@ export const WhatFits = Schema.Struct({
   /** The longest texts at this batch size, in tokens. */
   longest: Schema.NullOr(Schema.Int),
   /** Whether gradient checkpointing would be enough. */
-  gradientCheckpointing: Schema.Boolean
+  gradientCheckpointing: Schema.Boolean,
+  /** Where neither checkpointing nor a smaller batch is enough: changes that are, together. */
+  together: Schema.NullOr(Schema.Struct({
+    /** An adapter in place of training the weights themselves. */
+    adapter: Schema.Boolean,
+    gradientCheckpointing: Schema.Boolean,
+    /** The most texts at once then. */
+    batchSize: Schema.Int
+  }))
 })
 export type WhatFits = typeof WhatFits.Type
 
@@ -50,12 +58,19 @@ export class DoesNotFit extends Schema.TaggedError<DoesNotFit>()("DoesNotFit", {
     const limit = limitedBy === "backend"
       ? `the backend "${backend}" holds ${show(available)}`
       : `this machine has ${show(available)}`
+    const { together } = fits
+    const changes = together === null ? [] : [
+      ...(together.adapter ? [`adapter "lora"`] : []),
+      ...(together.gradientCheckpointing ? ["gradientCheckpointing"] : []),
+      ...(together.batchSize < batchSize ? [`a microBatchSize of ${together.batchSize}`] : [])
+    ]
     const ways = [
       ...(fits.gradientCheckpointing ? ["gradientCheckpointing"] : []),
       ...(fits.batchSize === null
         ? []
         : [`a ${work === "training" ? "microBatchSize" : "batch size"} of ${fits.batchSize}`]),
-      ...(fits.longest === null ? [] : [`texts of up to ${fits.longest} tokens`])
+      ...(fits.longest === null ? [] : [`texts of up to ${fits.longest} tokens`]),
+      ...(changes.length === 0 ? [] : [changes.join(" with ")])
     ]
     const elsewhere = limitedBy === "machine"
       ? "a machine with more memory"
@@ -126,17 +141,27 @@ export const forwardBytes = (
 /** Node, Effect and TensorFlow.js without a model, measured. */
 export const processBytes = 150e6
 
-/** Work as far as its memory goes. Its needs grow with the batch and with the length of the texts. */
-export interface Work {
+/** What work takes of memory. Its needs grow with the batch and with the length of the texts. */
+export interface Needs {
+  /** Bytes on the backend. */
+  readonly onBackend: (batchSize: number, longest: number) => number
+  /** Bytes of the process besides, where the backend's are the machine's too. */
+  readonly beside: number
+}
+
+/** The same work done otherwise. */
+export interface Otherwise extends Needs {
+  readonly adapter: boolean
+  readonly gradientCheckpointing: boolean
+}
+
+/** Work as far as its memory goes. */
+export interface Work extends Needs {
   readonly kind: DoesNotFit["work"]
   readonly batchSize: number
   readonly longest: number
-  /** Bytes on the backend. */
-  readonly onBackend: (batchSize: number, longest: number) => number
-  /** The same with gradient checkpointing, where it could be had and is not. */
-  readonly recomputing?: (batchSize: number, longest: number) => number
-  /** Bytes of the process besides, where the backend's are the machine's too. */
-  readonly beside: number
+  /** How else it could be done, the least change first. */
+  readonly otherwise?: ReadonlyArray<Otherwise>
 }
 
 /** The largest integer from 1 to `upTo` that fits, if any does. */
@@ -155,19 +180,32 @@ const largest = (upTo: number, fits: (candidate: number) => boolean): number | n
 export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<void, DoesNotFit, Backend> {
   const { devices: [device], memoryLimit, name } = yield* Backend
   const machine = yield* MachineMemory
-  const { batchSize, kind, longest } = work
+  const { batchSize, kind, longest, otherwise = [] } = work
   const limits = [
-    { limitedBy: "backend", available: memoryLimit ?? Infinity, beside: 0 },
+    { limitedBy: "backend", available: memoryLimit ?? Infinity, counts: 0 },
     // A GPU has a memory of its own.
-    { limitedBy: "machine", available: device.kind === "gpu" ? Infinity : machine, beside: work.beside }
+    { limitedBy: "machine", available: device.kind === "gpu" ? Infinity : machine, counts: 1 }
   ] as const
-  const fits = (batchSize: number, longest: number, onBackend = work.onBackend): boolean => {
+  const fits = (batchSize: number, longest: number, { beside, onBackend }: Needs = work): boolean => {
     const needed = onBackend(batchSize, longest)
-    return limits.every(({ available, beside }) => needed + beside <= available)
+    return limits.every(({ available, counts }) => needed + counts * beside <= available)
   }
-  for (const { available, beside, limitedBy } of limits) {
-    const needed = work.onBackend(batchSize, longest) + beside
+  for (const { available, counts, limitedBy } of limits) {
+    const needed = work.onBackend(batchSize, longest) + counts * work.beside
     if (needed <= available) continue
+    const alone = {
+      batchSize: largest(batchSize - 1, (smaller) => fits(smaller, longest)),
+      longest: largest(longest - 1, (shorter) => fits(batchSize, shorter)),
+      gradientCheckpointing: otherwise.some((one) =>
+        !one.adapter && one.gradientCheckpointing && fits(batchSize, longest, one)
+      )
+    }
+    // Nobody likes to cut texts.
+    const isEnough = alone.batchSize !== null || alone.gradientCheckpointing
+    const together = isEnough ? [] : otherwise.flatMap(({ adapter, gradientCheckpointing, ...needs }) => {
+      const fitting = largest(batchSize, (smaller) => fits(smaller, longest, needs))
+      return fitting === null ? [] : [{ adapter, gradientCheckpointing, batchSize: fitting }]
+    })
     return yield* new DoesNotFit({
       work: kind,
       backend: name,
@@ -176,11 +214,7 @@ export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<
       available,
       batchSize,
       longest,
-      fits: {
-        batchSize: largest(batchSize - 1, (smaller) => fits(smaller, longest)),
-        longest: largest(longest - 1, (shorter) => fits(batchSize, shorter)),
-        gradientCheckpointing: work.recomputing !== undefined && fits(batchSize, longest, work.recomputing)
-      }
+      fits: { ...alone, together: together[0] ?? null }
     })
   }
 })

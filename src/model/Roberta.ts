@@ -22,18 +22,6 @@ const sequenceClassifier = (settings: Settings): Encoder.Top => ({
   }
 })
 
-const topOf = (settings: Settings, head: Head): Encoder.Top => {
-  switch (head) {
-    case "sequence-classification":
-    case "sequence-regression":
-      return sequenceClassifier(settings)
-    case "token-classification":
-      return Encoder.tokenClassifier(settings)
-    default:
-      return Encoder.bare(settings)
-  }
-}
-
 /** The padding token's id, which {@link make} sees to. */
 const padding = ({ paddingId }: Settings): number => paddingId ?? 0
 
@@ -60,7 +48,7 @@ const variant: Encoder.Variant = {
   maximumLength: (settings) => settings.positions - padding(settings) - 1,
   positions,
   constantPosition: padding,
-  top: topOf
+  top: Encoder.tops(sequenceClassifier)
 }
 
 const make = Effect.fnUntraced(function*(

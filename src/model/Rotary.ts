@@ -6,9 +6,10 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Tf } from "../tensor/Backend.ts"
-import type { Turns } from "../tensor/operations/Rotary.ts"
+import type { Turns } from "../tensor/Operations.ts"
 import { type Config, InvalidConfig, type TokenBatch } from "./Architecture.ts"
 import * as Attention from "./Attention.ts"
+import { field } from "./ConfigFields.ts"
 import type { KeyValueCache } from "./KeyValueCache.ts"
 
 /** Angles a position, in radians. */
@@ -38,7 +39,6 @@ export interface Shape {
 
 const Factor = Schema.Finite.check(Schema.isGreaterThan(0))
 const Length = Schema.Int.check(Schema.isGreaterThan(0))
-const field = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
 
 const Fields = Schema.Struct({
   rope_theta: field(Factor),

@@ -2,10 +2,8 @@
  * The tokens with which a model says that its text is over.
  */
 import type { Checkpoint } from "./Checkpoint.ts"
+import { generationFile } from "./CheckpointFiles.ts"
 import type { Tokenizer } from "./Tokenizer.ts"
-
-/** The file in which a model's folder says how to generate with it. */
-export const generationFile = "generation_config.json"
 
 /** A token id, or a list of them. */
 const idsOf = (value: unknown): ReadonlyArray<number> =>
@@ -25,10 +23,10 @@ const parse = (bytes: Uint8Array): unknown => {
  * with which fine-tuning ends texts. Chat models have several.
  */
 export const of = (
-  { config, tokenizer: files }: Pick<Checkpoint, "config" | "tokenizer">,
+  { companions, config }: Pick<Checkpoint, "companions" | "config">,
   tokenizer: Pick<Tokenizer, "endOfTextId">
 ): ReadonlySet<number> => {
-  const bytes = files.get(generationFile)
+  const bytes = companions.get(generationFile)
   const generation = bytes === undefined ? undefined : parse(bytes)
   const named = typeof generation === "object" && generation !== null && "eos_token_id" in generation
     ? idsOf(generation.eos_token_id)

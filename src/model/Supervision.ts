@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Conversation from "../dataset/Conversation.ts"
+import * as RowProblem from "../store/RowProblem.ts"
 import * as AssistantSpans from "./AssistantSpans.ts"
 import { type ChatTemplate, NoChatTemplate } from "./ChatTemplate.ts"
 import * as EventLoop from "./EventLoop.ts"
@@ -54,9 +55,24 @@ export interface Options {
 }
 
 const row = {
-  /** Counted from 1. */
-  row: Schema.Int
+  /** Counted from 1, in the table that is read: after a split it is another than in the file. */
+  row: Schema.Int,
+  /** How the conversation begins, by which it is found in a file. */
+  begins: Schema.optionalKey(Schema.String)
 }
+
+/** Which row an error is about. */
+interface Place {
+  readonly row: number
+  readonly begins?: string
+}
+
+const placeOf = (row: number, { messages: [first] }: Conversation.Conversation): Place => ({
+  row,
+  ...first === undefined ? {} : { begins: RowProblem.show(first.content) }
+})
+
+const reads = ({ begins }: Place): string => begins === undefined ? "" : ` The row reads ${begins}.`
 
 /** Nothing can be learned from a row. */
 export class NothingSupervised extends Schema.TaggedError<NothingSupervised>()("NothingSupervised", {
@@ -64,7 +80,7 @@ export class NothingSupervised extends Schema.TaggedError<NothingSupervised>()("
   reason: Schema.String
 }) {
   override get message() {
-    return `Nothing can be learned from row ${this.row}: ${this.reason}.`
+    return `Nothing can be learned from row ${this.row}: ${this.reason}.${reads(this)}`
   }
 }
 
@@ -76,14 +92,14 @@ export class TooLong extends Schema.TaggedError<TooLong>()("TooLong", {
 }) {
   override get message() {
     return `Row ${this.row} has ${this.tokens} tokens, and ${this.maximumLength} are allowed. Cut it ("end" or "start"), ` +
-      `leave it out ("drop"), or allow more.`
+      `leave it out ("drop"), or allow more by maximumLength.${reads(this)}`
   }
 }
 
 /** The model's chat template cannot render a row. */
 export class NotRendered extends Schema.TaggedError<NotRendered>()("NotRendered", { ...row, reason: Schema.String }) {
   override get message() {
-    return `Row ${this.row}: ${this.reason}`
+    return `Row ${this.row}: ${this.reason}${reads(this)}`
   }
 }
 
@@ -97,7 +113,7 @@ export class UnstableTemplate extends Schema.TaggedError<UnstableTemplate>()("Un
   override get message() {
     return `Row ${this.row}, message ${this.turn}: the model's chat template does not let its answer be told from the ` +
       `rest: ${this.reason}. Learn the last answer alone ("last-assistant"), or give a template that marks the answers ` +
-      `by {% generation %} and {% endgeneration %}.`
+      `by {% generation %} and {% endgeneration %}.${reads(this)}`
   }
 }
 
@@ -106,7 +122,18 @@ export class NotDivisible
   extends Schema.TaggedError<NotDivisible>()("NotDivisible", { ...row, reason: Schema.String })
 {
   override get message() {
-    return `Row ${this.row} cannot be divided into what is given and what is learned: ${this.reason}.`
+    return `Row ${this.row} cannot be divided into what is given and what is learned: ${this.reason}.${reads(this)}`
+  }
+}
+
+/** A conversation ends with nothing that a model could be asked for. */
+export class NothingAsked
+  extends Schema.TaggedError<NothingAsked>()("NothingAsked", { ...row, reason: Schema.String })
+{
+  override get message() {
+    return `A model cannot be asked for what row ${this.row} ends with: ${this.reason}. Those with the completion of a ` +
+      `prompt or with an answer of the assistant are judged by what is generated, running text by ` +
+      `EvaluateLanguageModel.${reads(this)}`
   }
 }
 
@@ -120,6 +147,7 @@ export class NoEndOfText extends Schema.TaggedError<NoEndOfText>()("NoEndOfText"
 
 export const SupervisionError = Schema.Union([
   NothingSupervised,
+  NothingAsked,
   TooLong,
   NotRendered,
   UnstableTemplate,
@@ -162,12 +190,12 @@ const encoder = (tokenizer: Tokenizer, { loss, template }: Pick<Options, "loss" 
   const { endOfTextId } = tokenizer
 
   /** Given and learned text, with what stands around a text. */
-  const texts = (row: number, given: string, learned: string): Result.Result<Divided, SupervisionError> =>
+  const texts = (place: Place, given: string, learned: string): Result.Result<Divided, SupervisionError> =>
     Result.gen(function*() {
       if (endOfTextId === undefined) return yield* Result.fail(new NoEndOfText())
       const { indices: [cut], tokens } = yield* Result.mapError(
         boundaries.cut(given + learned, [given.length]),
-        (reason) => new NotDivisible({ row, reason })
+        (reason) => new NotDivisible({ ...place, reason })
       )
       const ended = after.includes(endOfTextId) || tokens.at(-1) === endOfTextId
       const ending = ended ? after : [endOfTextId, ...after]
@@ -176,7 +204,10 @@ const encoder = (tokenizer: Tokenizer, { loss, template }: Pick<Options, "loss" 
       return { tokens: Int32Array.from([...before, ...tokens, ...ending]), learned: [[start, end]] }
     })
 
-  const chat = (row: number, messages: ReadonlyArray<Conversation.Message>): Result.Result<Divided, SupervisionError> =>
+  const chat = (
+    place: Place,
+    messages: ReadonlyArray<Conversation.Message>
+  ): Result.Result<Divided, SupervisionError> =>
     Result.gen(function*() {
       if (template === undefined) return yield* Result.fail(new NoChatTemplate({ detail: "none was given" }))
       const rendered = loss === "all"
@@ -184,12 +215,12 @@ const encoder = (tokenizer: Tokenizer, { loss, template }: Pick<Options, "loss" 
         : AssistantSpans.find(template, messages, loss === "last-assistant" ? "last" : "all", boundaries.addedTokens)
       const { spans, text } = yield* Result.mapError(rendered, (error) =>
         error._tag === "Unstable"
-          ? new UnstableTemplate({ row, turn: error.turn, reason: error.reason })
-          : new NotRendered({ row, reason: error.message }))
+          ? new UnstableTemplate({ ...place, turn: error.turn, reason: error.reason })
+          : new NotRendered({ ...place, reason: error.message }))
       if (spans.every(({ end, start }) => end <= start)) {
         return yield* Result.fail(
           new NothingSupervised({
-            row,
+            ...place,
             reason: template.marksGeneration
               ? "the chat template marks nothing by {% generation %}"
               : "it has no message of the assistant"
@@ -198,7 +229,7 @@ const encoder = (tokenizer: Tokenizer, { loss, template }: Pick<Options, "loss" 
       }
       const { indices, tokens } = yield* Result.mapError(
         boundaries.cut(text, spans.flatMap(({ end, start }) => [start, end])),
-        (reason) => new NotDivisible({ row, reason })
+        (reason) => new NotDivisible({ ...place, reason })
       )
       return {
         tokens,
@@ -208,27 +239,31 @@ const encoder = (tokenizer: Tokenizer, { loss, template }: Pick<Options, "loss" 
 
   return (row: number, conversation: Conversation.Conversation): Result.Result<Divided, SupervisionError> => {
     const { messages } = conversation
+    const place = placeOf(row, conversation)
     const kind = Conversation.kindOf(conversation)
     if (kind === undefined) {
       const roles = [...new Set(messages.map(({ role }) => role))].slice(0, 10).join(", ")
       return Result.fail(
         new NothingSupervised({
-          row,
+          ...place,
           reason: messages.length === 0
             ? "it has no message"
             : `its roles (${roles}) are those of no kind of conversation`
         })
       )
     }
-    if (kind === "chat") return chat(row, messages)
+    if (kind === "chat") return chat(place, messages)
     if (loss === "assistant" || loss === "last-assistant") {
       const what = kind === "text" ? "running text" : "a prompt and its completion"
       return Result.fail(
-        new NothingSupervised({ row, reason: `it is ${what}, and only answers of the assistant are to be learned` })
+        new NothingSupervised({
+          ...place,
+          reason: `it is ${what}, and only answers of the assistant are to be learned`
+        })
       )
     }
-    if (kind === "text") return texts(row, "", messages[0]!.content)
-    return texts(row, messages[0]!.content, messages[1]!.content)
+    if (kind === "text") return texts(place, "", messages[0]!.content)
+    return texts(place, messages[0]!.content, messages[1]!.content)
   }
 }
 
@@ -256,7 +291,9 @@ export const encode = Effect.fn("Supervision.encode")(function*(
     for (const [start, end] of learned) labels.set(tokens.subarray(start, end), start)
     const excess = tokens.length - maximumLength
     if (excess > 0) {
-      if (truncation === "fail") return yield* new TooLong({ row, tokens: tokens.length, maximumLength })
+      if (truncation === "fail") {
+        return yield* new TooLong({ ...placeOf(row, conversation), tokens: tokens.length, maximumLength })
+      }
       if (truncation === "drop") {
         dropped.push(row)
         continue
@@ -270,12 +307,13 @@ export const encode = Effect.fn("Supervision.encode")(function*(
     }
     // The first position has nothing before it to be predicted from.
     if (example.labels.findIndex((label, position) => position > 0 && label !== ignored) < 0) {
+      const [kept, other] = truncation === "end" ? ["start", "start"] : ["end", "end"]
       return yield* new NothingSupervised({
-        row,
+        ...placeOf(row, conversation),
         reason: excess > 0
-          ? `what is to be learned lies beyond the ${maximumLength} tokens that are kept at its ${
-            truncation === "end" ? "start" : "end"
-          }, of ${tokens.length}`
+          ? `what is to be learned lies beyond the ${maximumLength} tokens that are kept at its ${kept}, of ` +
+            `${tokens.length}; cut its ${other} instead (truncation "${other}"), leave it out ("drop"), or allow more ` +
+            "by maximumLength"
           : "it has no token to learn that stands after another"
       })
     }
@@ -304,7 +342,8 @@ export const ask = (
 ): Result.Result<Question, SupervisionError> =>
   Result.gen(function*() {
     const { messages } = conversation
-    const { row, template } = options
+    const { template } = options
+    const place = placeOf(options.row, conversation)
     switch (Conversation.kindOf(conversation)) {
       case "completion": {
         const { before } = SpecialTokens.around(tokenizer)
@@ -315,17 +354,17 @@ export const ask = (
         if (template === undefined) return yield* Result.fail(new NoChatTemplate({ detail: "none was given" }))
         const last = messages.findLastIndex(({ role }) => role === "assistant")
         if (last < 0) {
-          return yield* Result.fail(new NothingSupervised({ row, reason: "it has no message of the assistant" }))
+          return yield* Result.fail(new NothingAsked({ ...place, reason: "it has no message of the assistant" }))
         }
         const text = yield* Result.mapError(
           template.render(messages.slice(0, last), { generationPrompt: true }),
-          ({ message }) => new NotRendered({ row, reason: message })
+          ({ message }) => new NotRendered({ ...place, reason: message })
         )
         return { tokens: tokenizer.encode(text, { specialTokens: false }), answer: messages[last]!.content }
       }
       default: {
-        const reason = "a model can be asked for the completion of a prompt or an answer in a chat, and it is neither"
-        return yield* Result.fail(new NothingSupervised({ row, reason }))
+        const reason = Conversation.kindOf(conversation) === "text" ? "it is running text" : "it is no conversation"
+        return yield* Result.fail(new NothingAsked({ ...place, reason }))
       }
     }
   })

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { TaggedWords } from "../dataset/TaggedWords.ts"
+import * as RowProblem from "../store/RowProblem.ts"
 import * as EventLoop from "./EventLoop.ts"
 import { ignored } from "./Examples.ts"
 import * as SpecialTokens from "./SpecialTokens.ts"
@@ -36,10 +37,13 @@ export class UnknownTag extends Schema.TaggedError<UnknownTag>()("UnknownTag", {
   /** Counted from 1. */
   word: Schema.Int,
   found: Schema.String,
-  expected: Schema.Array(Schema.String)
+  expected: Schema.Array(Schema.String),
+  /** The sentence. */
+  text: Schema.String
 }) {
   override get message() {
-    return `Row ${this.row}, word ${this.word}: the tag "${this.found}" is none of ${this.expected.join(", ")}.`
+    return `Row ${this.row}, word ${this.word}: the tag "${this.found}" is none of ${this.expected.join(", ")}. ` +
+      `The row reads ${RowProblem.show(this.text)}.`
   }
 }
 
@@ -47,11 +51,13 @@ export class UnknownTag extends Schema.TaggedError<UnknownTag>()("UnknownTag", {
 export class NoTaggedToken extends Schema.TaggedError<NoTaggedToken>()("NoTaggedToken", {
   /** Counted from 1. */
   row: Schema.Int,
-  words: Schema.Int
+  words: Schema.Int,
+  /** The sentence. */
+  text: Schema.String
 }) {
   override get message() {
     return `Nothing can be learned from row ${this.row}: the tokenizer gives none of its ${this.words} words a token ` +
-      `within the maximum length.`
+      `within the maximum length. The row reads ${RowProblem.show(this.text)}.`
   }
 }
 
@@ -98,7 +104,13 @@ export const encode = Effect.fn("TaggedTokens.encode")(function*(
     for (const [word, text] of row.words.entries()) {
       const tag = indices.get(row.tags[word]!)
       if (tag === undefined) {
-        return yield* new UnknownTag({ row: index + 1, word: word + 1, found: row.tags[word]!, expected: tags })
+        return yield* new UnknownTag({
+          row: index + 1,
+          word: word + 1,
+          found: row.tags[word]!,
+          expected: tags,
+          text: row.words.join(" ")
+        })
       }
       if (tokens.length >= room) continue
       for (const [place, id] of words.encode(text).entries()) {
@@ -109,7 +121,7 @@ export const encode = Effect.fn("TaggedTokens.encode")(function*(
       }
     }
     if (wordStarts.every((start) => start < 0)) {
-      return yield* new NoTaggedToken({ row: index + 1, words: row.words.length })
+      return yield* new NoTaggedToken({ row: index + 1, words: row.words.length, text: row.words.join(" ") })
     }
     examples.push({
       tokens: Int32Array.from([...tokens, ...words.after]),

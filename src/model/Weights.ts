@@ -3,7 +3,6 @@
  */
 import type { Tensor, Tensor1D, Tensor2D, Tf } from "../tensor/Backend.ts"
 import * as Operations from "../tensor/Operations.ts"
-import * as LowRank from "../tensor/operations/LowRank.ts"
 import type { Linear, Model, Weights } from "./Architecture.ts"
 import * as Dropout from "./Dropout.ts"
 import * as Lora from "./Lora.ts"
@@ -55,7 +54,7 @@ export const make = (
   }
   const adapted = ({ linear, scaling }: Lora.Adapted, x: Tensor, { dropout: rate, variant }: Lora.Settings): Tensor => {
     const { bias, layout, name } = linear
-    const matrices: LowRank.LowRank = {
+    const matrices: Operations.LowRank = {
       down: tensor(Lora.names.down(name)) as Tensor2D,
       up: tensor(Lora.names.up(name)) as Tensor2D,
       scaling,
@@ -68,8 +67,8 @@ export const make = (
           rate
         )
     }
-    if (variant === "lora") return tf.add(plain(linear, x), LowRank.lowRank(tf, x, matrices))
-    return LowRank.decomposed(
+    if (variant === "lora") return tf.add(plain(linear, x), Operations.lowRank(tf, x, matrices))
+    return Operations.decomposed(
       tf,
       x,
       get(`${name}.weight`) as Tensor2D,

@@ -14,6 +14,16 @@ export class InvalidParams extends Schema.TaggedError<InvalidParams>()("InvalidP
   }
 }
 
+/** A stage was wired with an input or a parameter that it does not have, or without an input that it needs. */
+export class InvalidWiring extends Schema.TaggedError<InvalidWiring>()("InvalidWiring", {
+  stage: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `The stage "${this.stage}" ${this.detail}`
+  }
+}
+
 /** A stage threw something that is not among its declared errors, or gave an output its schema refuses. */
 export class StageDefect extends Schema.TaggedError<StageDefect>()("StageDefect", {
   stage: Schema.String,

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Key from "../store/Key.ts"
+import * as RowProblem from "../store/RowProblem.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
 import { Store } from "../store/Store.ts"
 import type { StoreError } from "../store/StoreError.ts"
@@ -13,7 +14,7 @@ import type { Definition } from "./Definition.ts"
 import { InvalidParams, StageDefect, type StageUnavailable } from "./Errors.ts"
 import { Executor } from "./Executor.ts"
 import type { Computed } from "./GraphRun.ts"
-import type * as Node from "./Node.ts"
+import * as Node from "./Node.ts"
 
 export interface Invocation {
   readonly stage: Definition
@@ -23,6 +24,29 @@ export interface Invocation {
   readonly inputs: Readonly<Record<string, Schema.Json>>
 }
 
+/** Parameters with their defaults, as JSON. */
+const encodedParams = (stage: Definition, params: unknown): Effect.Effect<Schema.Json, InvalidParams> =>
+  Codec.construct(stage.params, params).pipe(
+    Effect.flatMap((checked) => Codec.encode(stage.params, checked)),
+    Effect.mapError(({ issue }) => {
+      const { expected, field, found } = RowProblem.ofIssue(issue, params ?? {})
+      const at = field === "" ? "" : `${field}: `
+      return new InvalidParams({ stage: stage.name, detail: `${at}expected ${expected}, found ${found}` })
+    })
+  )
+
+/**
+ * Fails with the first parameters that a stage refuses, of all that are upstream of a node: before an hour is spent on what
+ * comes before that stage. Those of a study's trials are checked when they are run.
+ */
+export const checkParams = Effect.fnUntraced(function*(root: Node.Any): Effect.fn.Return<void, InvalidParams> {
+  const seen = new Set([root])
+  for (const node of seen) {
+    if (node.op._tag === "Invoke") yield* encodedParams(node.op.stage, node.op.params)
+    for (const dependency of Node.dependencies(node)) seen.add(dependency)
+  }
+})
+
 /** The stage, parameters and inputs of a node that calls a stage, and the key they have here. */
 export const of = Effect.fnUntraced(function*(
   node: Node.Any,
@@ -31,9 +55,7 @@ export const of = Effect.fnUntraced(function*(
   if (node.op._tag !== "Invoke") return yield* Effect.die(new Error(`The node "${node.name}" calls no stage`))
   const { params, stage } = node.op
   const executor = yield* Executor
-  const invalid = (error: Schema.SchemaError) => new InvalidParams({ stage: stage.name, detail: error.message })
-  const checked = yield* Codec.construct(stage.params, params).pipe(Effect.mapError(invalid))
-  const encoded = yield* Codec.encode(stage.params, checked).pipe(Effect.mapError(invalid))
+  const encoded = yield* encodedParams(stage, params)
   const fingerprint = yield* (yield* CodeIdentity)(stage)
   const components: Key.Components = {
     stage: stage.name,

@@ -31,6 +31,7 @@ export interface Entry {
   /** The last step there will be, where it is known: for the progress line. */
   readonly steps?: number
   readonly split: string
+  /** By name. With none the entry is progress and nothing else. */
   readonly values: Readonly<Record<string, number>>
 }
 
@@ -42,6 +43,19 @@ export const MetricLog = Context.Reference<{ readonly log: (entry: Entry) => voi
 /** Milliseconds between two reports of the progress of a stage, and between two syncs of its log. */
 const reportEvery = 200
 const syncEvery = 1_000
+
+/**
+ * The last values of each split as one line of progress: the first of every split, then the others. What was not measured
+ * on training data says so, since a loss may be of either.
+ */
+const together = (latest: ReadonlyMap<string, Entry["values"]>): Entry["values"] => {
+  const named = Array.from(
+    latest,
+    ([split, values]) =>
+      Object.entries(values).map(([name, value]) => [split === "train" ? name : `${split} ${name}`, value] as const)
+  )
+  return Object.fromEntries([...named.flatMap((all) => all.slice(0, 1)), ...named.flatMap((all) => all.slice(1))])
+}
 
 /** A log for one stage run, and the way to seal it. */
 export const open = Effect.fnUntraced(function*(
@@ -59,6 +73,7 @@ export const open = Effect.fnUntraced(function*(
   const store = yield* Store
   const started = performance.now()
   const rows: Array<MetricRow> = []
+  const latest = new Map<string, Entry["values"]>()
   let appender: (Appender & { readonly path: string }) | undefined
   let failure: StoreError | undefined
   let reported = -Infinity
@@ -93,10 +108,11 @@ export const open = Effect.fnUntraced(function*(
         const text = Number.isFinite(value) ? value : String(value)
         lines += `${JSON.stringify({ step: entry.step, split: entry.split, name, value: text, seconds })}\n`
       }
-      write(lines)
+      if (lines !== "") write(lines)
+      latest.set(entry.split, entry.values)
       if (performance.now() - reported > reportEvery) {
         reported = performance.now()
-        onProgress(entry)
+        onProgress({ ...entry, values: together(latest) })
       }
     },
     seal: Effect.gen(function*() {

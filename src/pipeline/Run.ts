@@ -32,6 +32,7 @@ export const run: <A, E, R>(
   node: Node.Node<A, E, R>
 ) => Effect.Effect<A, E | RunError, R | Store | Executor> = Effect.fn("Pipeline.run")(
   function*(node: Node.Any): Effect.fn.Return<any, any, any> {
+    yield* Invocation.checkParams(node)
     const graph = yield* GraphRun.make(yield* makeInvoke)
     return (yield* graph.run(node, "")).value
   },

@@ -8,12 +8,15 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
 import { fileURLToPath } from "node:url"
 import type { Store } from "../store/Store.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { Backend } from "../tensor/Backend.ts"
 import type { Definition, Resources, Retry, Site } from "./Definition.ts"
+import { InvalidWiring } from "./Errors.ts"
+import * as Misspelling from "./Misspelling.ts"
 import * as Node from "./Node.ts"
 
 type Fields = Schema.Struct.Fields
@@ -105,8 +108,9 @@ export const make = <
     run: options.run
   }
   register(definition)
-  const wire = (inputs: Readonly<Record<string, Node.Any | undefined>>, params: unknown = {}) =>
-    Node.make(name, options.output, {
+  const wire = (inputs: Readonly<Record<string, Node.Any | undefined>>, params: unknown = {}) => {
+    checkNames(definition, inputs, params)
+    return Node.make(name, options.output, {
       _tag: "Invoke",
       stage: definition,
       inputs: Object.fromEntries(
@@ -114,9 +118,38 @@ export const make = <
       ),
       params
     })
+  }
   Object.defineProperty(wire, "name", { value: name })
   const { name: _, run: _run, ...rest } = definition
   return Object.assign(wire, rest) as unknown as Stage<Inputs, Params, Output, Error, R>
+}
+
+/**
+ * Throws where a stage is wired with names that it does not know: pipelines also run without having been compiled, and
+ * what a spread brings along is not checked by the compiler. A parameter that nobody reads would be searched in vain.
+ */
+const checkNames = (
+  { inputs, name, params }: Definition,
+  nodes: Readonly<Record<string, unknown>>,
+  values: unknown
+) => {
+  const refuse = (detail: string) => {
+    throw new InvalidWiring({ stage: name, detail })
+  }
+  const check = (what: string, given: object, known: ReadonlyArray<string>) => {
+    for (const field of Object.keys(given)) {
+      if (!known.includes(field)) {
+        refuse(`has no ${what} "${field}": ${Misspelling.hint(field, known)}`)
+      }
+    }
+  }
+  check("input", nodes, Object.keys(inputs.fields))
+  if (typeof values === "object" && values !== null) check("parameter", values, Object.keys(params.fields))
+  for (const [field, schema] of Object.entries(inputs.fields)) {
+    if (nodes[field] === undefined && !SchemaAST.isOptional((schema as Schema.Top).ast)) {
+      refuse(`needs the input "${field}", and is wired to ${Object.keys(nodes).join(", ") || "nothing"}`)
+    }
+  }
 }
 
 /**

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as TwoWayBootstrap from "../evaluate/TwoWayBootstrap.ts"
 import * as Adapter from "../model/Adapter.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
+import * as CheckpointFiles from "../model/CheckpointFiles.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import { versions } from "../pipeline/Host.ts"
 import * as Stage from "../pipeline/Stage.ts"
@@ -99,21 +100,17 @@ const compare = Effect.fnUntraced(function*(seeds: Evaluations, defaults: Evalua
   }
 })
 
-const json = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)
-
-/** The files of an adapter alone: PEFT's, the tokenizer's, and for a classifier the config that has its labels. */
-const adapterFiles = (checkpoint: Checkpoint.Checkpoint, adapter: Adapter.Adapter, base: string, config: boolean) => {
-  const sorted = Object.fromEntries(Object.entries(checkpoint.config).toSorted(([a], [b]) => a < b ? -1 : 1))
-  return new Map([
+/** The files of an adapter alone: PEFT's, the companions, and for a classifier the config that has its labels. */
+const adapterFiles = (checkpoint: Checkpoint.Checkpoint, adapter: Adapter.Adapter, base: string, config: boolean) =>
+  new Map([
     ...Adapter.toFiles({ ...adapter, config: { ...adapter.config, base_model_name_or_path: base } }),
-    ...(config ? [["config.json", json(sorted)] as const] : []),
-    ...checkpoint.tokenizer
+    ...(config ? [[CheckpointFiles.configFile, CheckpointFiles.encodeConfig(checkpoint.config)] as const] : []),
+    ...checkpoint.companions
   ])
-}
 
-const hasChatTemplate = ({ tokenizer }: Checkpoint.Checkpoint): boolean => {
-  const config = tokenizer.get("tokenizer_config.json")
-  return tokenizer.has("chat_template.jinja") ||
+const hasChatTemplate = ({ companions }: Checkpoint.Checkpoint): boolean => {
+  const config = companions.get("tokenizer_config.json")
+  return companions.has(CheckpointFiles.chatTemplateFile) ||
     (config !== undefined && /"chat_template"\s*:\s*["[]/.test(new TextDecoder().decode(config)))
 }
 

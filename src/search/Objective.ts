@@ -19,6 +19,36 @@ export type Objective<A> =
   | { readonly minimize: MetricPath<A>; readonly maximize?: never }
   | { readonly maximize: MetricPath<A>; readonly minimize?: never }
 
+interface WithFields {
+  readonly fields?: Readonly<Record<string, Schema.Top>>
+}
+
+/** The numbers in an output of this schema, by dotted path; those in lists, and in what has no fixed fields, are left out. */
+export const pathsOf = (schema: Schema.Top): ReadonlyArray<string> => {
+  const visit = (schema: Schema.Top, path: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const { fields } = schema as WithFields
+    if (fields !== undefined) return Object.entries(fields).flatMap(([key, field]) => visit(field, [...path, key]))
+    return schema.ast._tag === "Number" ? [path.join(".")] : []
+  }
+  return visit(schema, [])
+}
+
+const isText = ({ ast }: Schema.Top): boolean =>
+  ast._tag === "String" || (ast._tag === "Literal" && typeof ast.literal === "string")
+
+/** Whether an output of this schema may have something at a path, as far as its fields are known. */
+export const mayHave = (schema: Schema.Top, path: string): boolean => {
+  let here = schema
+  for (const key of path.split(".")) {
+    const { fields } = here as WithFields
+    if (fields === undefined) return here.ast._tag !== "Number" && !isText(here)
+    const next = fields[key]
+    if (next === undefined) return false
+    here = next
+  }
+  return (here as WithFields).fields === undefined && !isText(here)
+}
+
 /** The value at a path, `NaN` where the path leads to no number. */
 export const read = (output: unknown, path: string): number => {
   let value = output

@@ -16,6 +16,7 @@ import * as Node from "../pipeline/Node.ts"
 import type { StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
 import { Selection } from "../pipeline/Selection.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
+import { InvalidStudy } from "./InvalidStudy.ts"
 import * as Objective from "./Objective.ts"
 import * as Rehearsal from "./Rehearsal.ts"
 import type * as Sampler from "./Sampler.ts"
@@ -157,7 +158,7 @@ export const make = <P extends Space.Params, N extends Node.Any>(
   const horizon = scheduler.budgets.at(-1)!
   const defaults = Space.defaults(space)
   const direction = options.minimize === undefined ? "maximize" : "minimize"
-  const metric = (options.minimize ?? options.maximize) as string
+  const metric = (options.minimize ?? options.maximize) as string | undefined
   const sampler = options.sampler ?? Sobol.make()
   const engine = VirtualTime.make({
     space,
@@ -170,6 +171,18 @@ export const make = <P extends Space.Params, N extends Node.Any>(
     enqueued: options.first ?? [defaults]
   })
   const template = options.trial(defaults, { budgets: [horizon], horizon })
+  // The compiler refuses both, for those who ask it.
+  if (metric === undefined) {
+    throw new InvalidStudy({ option: "objective", found: "none", expected: "`minimize` or `maximize`" })
+  }
+  if (!Objective.mayHave(template.output, metric)) {
+    const paths = Objective.pathsOf(template.output)
+    throw new InvalidStudy({
+      option: direction,
+      found: `"${metric}", which is no number that a trial puts out`,
+      expected: paths.length === 0 ? "a trial that puts out a number" : `one of ${paths.join(", ")}`
+    })
+  }
 
   const metricsOf = (output: A | undefined): Effect.Effect<Readonly<Record<string, number>>> =>
     output === undefined

@@ -2,9 +2,10 @@
  * Value and gradients of a function, like `tf.valueAndGrads`, with less memory.
  *
  * TensorFlow.js keeps every saved tensor and every gradient of an intermediate value until the whole backward pass is
- * over. Here each is let go as soon as the pass has gone by, and what an operation saved for its shape alone is let go at
- * once: the most that a training step needs falls by about half, and no number changes. Nor does anything stay behind
- * when an operation throws, as it does when the memory is full.
+ * over. Here each is let go as soon as the pass has gone by; what an operation saved for its shape alone is let go at
+ * once, and so is all that comes before the first thing that gradients are wanted for, as below the topmost layers where
+ * only those are trained. The most that a training step needs falls by about half, and no number changes. Nor does anything
+ * stay behind when an operation throws, as it does when the memory is full.
  */
 import * as Gradients from "./Gradients.ts"
 import type { Scalar, Tensor, Tf } from "./TensorFlow.ts"
@@ -30,20 +31,34 @@ const letGo = ({ saved }: Node): void => {
   for (const tensor of saved ?? []) tensor.dispose()
 }
 
-/** A tape that drops, while it is written, the numbers of what is saved for its shape. */
+/** A tape that drops, while it is written, what no gradient goes through, and the numbers of what is saved for its shape. */
 class Tape extends Array<Node> {
+  /** The ids of all tensors that depend on what gradients are wanted for. */
+  readonly reached = new Set<number>()
+
   override push(...nodes: ReadonlyArray<Node>): number {
-    for (const node of nodes) if (Gradients.needsShapesOnly(node.kernelName)) letGo(node)
-    return super.push(...nodes)
+    for (const node of nodes) {
+      const isReached = Object.values(node.inputs).some(({ id }) => this.reached.has(id))
+      if (!isReached || Gradients.needsShapesOnly(node.kernelName)) letGo(node)
+      if (!isReached) continue
+      for (const { id } of node.outputs) this.reached.add(id)
+      super.push(node)
+    }
+    return this.length
   }
 }
 
-/** Runs `f` and records what it does. */
-const record = <T extends Tensor>(tf: Tf, f: () => T): { readonly value: T; readonly tape: ReadonlyArray<Node> } => {
+/** Runs `f` and records what it does with `xs`. */
+const record = <T extends Tensor>(
+  tf: Tf,
+  f: () => T,
+  xs: ReadonlyArray<Tensor>
+): { readonly value: T; readonly tape: Tape } => {
   const engine = tf.engine() as unknown as Engine
   if (engine.state.gradientDepth !== 0) throw new Error("Gradients of gradients are not implemented.")
   engine.startTape()
   const tape = engine.state.activeTape = new Tape()
+  for (const { id } of xs) tape.reached.add(id)
   try {
     return { value: tf.tidy(f), tape }
   } catch (cause) {
@@ -53,15 +68,6 @@ const record = <T extends Tensor>(tf: Tf, f: () => T): { readonly value: T; read
     engine.endTape()
     engine.state.activeTape = null
   }
-}
-
-/** The ids of all tensors that depend on `xs`. */
-const reach = (tape: ReadonlyArray<Node>, xs: ReadonlyArray<Tensor>): ReadonlySet<number> => {
-  const reached = new Set(xs.map(({ id }) => id))
-  for (const { inputs, outputs } of tape) {
-    if (Object.values(inputs).some(({ id }) => reached.has(id))) { for (const { id } of outputs) reached.add(id) }
-  }
-  return reached
 }
 
 /** Gradients of tensors, by id. One tensor may be the gradient of several: it goes with the last of them. */
@@ -125,16 +131,15 @@ const walk = (
   tf: Tf,
   value: Tensor,
   dy: Tensor,
-  tape: ReadonlyArray<Node>,
+  tape: Tape,
   xs: ReadonlyArray<Tensor>,
   missing: Missing
 ): Array<Tensor> => {
-  const reached = reach(tape, xs)
   const ledger = makeLedger()
   ledger.put(value.id, dy)
   for (let at = tape.length - 1; at >= 0; at--) {
     const node = tape[at]!
-    const names = Object.keys(node.inputs).filter((name) => reached.has(node.inputs[name]!.id))
+    const names = Object.keys(node.inputs).filter((name) => tape.reached.has(node.inputs[name]!.id))
     const dys = node.outputs.map(({ id }) => ledger.of(id) ?? null)
     if (names.length > 0 && dys.some((dy) => dy !== null)) {
       const found = differentiate(tf, node, dys, names)
@@ -156,7 +161,7 @@ export const valueAndGradients = (
   xs: ReadonlyArray<Tensor>
 ): { readonly value: Scalar; readonly gradients: ReadonlyArray<Tensor> } =>
   tf.tidy(() => {
-    const { tape, value } = record(tf, f)
+    const { tape, value } = record(tf, f, xs)
     try {
       const gradients = walk(tf, value, tf.onesLike(value), tape, xs, (_, index) => {
         throw new Error(`The function does not depend on its argument ${index}.`)
@@ -179,7 +184,7 @@ export const gradients = (
   dy: Tensor
 ): ReadonlyArray<Tensor> =>
   tf.tidy(() => {
-    const { tape, value } = record(tf, () => f(x))
+    const { tape, value } = record(tf, () => f(x), [x, ...weights])
     try {
       // Whoever called disposes of dy.
       return walk(tf, value, tf.clone(dy), tape, [x, ...weights], (weight) => tf.zerosLike(weight))

@@ -172,6 +172,16 @@ layer(NodeFileSystem.layer)("Read", (it) => {
         ])
       }))
 
+    it.effect("of JSON lines without a field are told with the fields that there are", () =>
+      Effect.gen(function*() {
+        const file = (yield* write({ "named.jsonl": "{\"t\":\"a\",\"l\":\"b\"}\n{}\n" }))("named.jsonl")
+        const { badRows } = yield* Read.all(Schema.Struct({ text: Schema.String }), file, { onBadRow: "collect" })
+        assert.deepStrictEqual(badRows.rows.map(({ field, found }) => [field, found]), [
+          ["text", "only `t`, `l`"],
+          ["text", "nothing"]
+        ])
+      }))
+
     it.effect("of JSON lines likewise, down to the element of a list", () =>
       Effect.gen(function*() {
         const Chat = Schema.Struct({

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import * as fs from "node:fs"
 import * as Conversation from "../../src/dataset/Conversation.ts"
 import * as LabeledText from "../../src/dataset/LabeledText.ts"
 import * as ScoredText from "../../src/dataset/ScoredText.ts"
@@ -87,8 +88,8 @@ const models = {
     Reciting.following([[25, 34], [34, 35], [35, 36], [36, 37], [37, 257]], { vocab_size: 258 }),
     (checkpoint): Checkpoint.Checkpoint => ({
       ...checkpoint,
-      tokenizer: new Map([
-        ...checkpoint.tokenizer,
+      companions: new Map([
+        ...checkpoint.companions,
         ["tokenizer.json", marked().tokenizer],
         [
           "chat_template.jinja",
@@ -272,7 +273,7 @@ describe("EvaluateScores", () => {
       ))
       assert.match(
         (error as Error).message,
-        /a model with the head "causal-language-modeling" cannot score them, it takes "sequence-regression"/
+        /continues texts, and this stage evaluates one that gives texts a number: wire it to what FineTuneScores puts out/
       )
     }).pipe(fresh))
 })
@@ -328,6 +329,8 @@ describe("EvaluateTags", () => {
     Effect.gen(function*() {
       const error = yield* failure(Pipeline.run(evaluate("plainTagger")))
       assert.match((error as Error).message, /Row 1, word 1: the tag "B-PER" is none of NOUN, O, VERB/)
+      const other = yield* failure(Pipeline.run(evaluate("language")))
+      assert.match((other as Error).message, /The model continues texts, .* wire it to what FineTuneTags puts out/)
     }).pipe(fresh))
 })
 
@@ -464,9 +467,9 @@ describe("EvaluateGenerations", () => {
   it.effect("refuses running text, and prompts that leave no room unless they may be cut", () =>
     Effect.gen(function*() {
       const text = yield* failure(Pipeline.run(evaluate("reciter", "running")))
-      assert.match((text as Error).message, /completion of a prompt or an answer in a chat/)
+      assert.match((text as Error).message, /what row 1 ends with: it is running text\..* by EvaluateLanguageModel/)
       const long = yield* failure(Pipeline.run(evaluate("language", "longPrompt")))
-      assert.match((long as Error).message, /Prompt 0 has 60 tokens, and the model has positions for 40/)
+      assert.match((long as Error).message, /Prompt 1 has 60 tokens, and the model has positions for 40/)
       const { examples } = yield* Pipeline.run(evaluate("language", "longPrompt", { longPrompts: "cut-start" }))
       assert.strictEqual(examples, 1)
     }).pipe(fresh))
@@ -522,4 +525,22 @@ describe("what a study keeps of evaluations", () => {
       (effect) => Effect.flatMap(temporaryFolder, (root) => Effect.provide(effect, layer(Store.layer(root)))),
       Effect.scoped
     ))
+})
+
+describe("the tables of predictions", () => {
+  it("are documented column by column", () => {
+    const text = fs.readFileSync(new URL("../../docs/tables.md", import.meta.url), "utf8")
+    const rows = {
+      evaluate: Prediction,
+      "evaluate-scores": ScorePrediction,
+      "evaluate-tags": TagPrediction,
+      "evaluate-language-model": LanguageModelPrediction,
+      "evaluate-generations": GenerationPrediction
+    }
+    for (const [stage, { fields }] of Object.entries(rows)) {
+      const line = text.split("\n").find((line) => line.startsWith(`| \`${stage}\` |`)) ?? ""
+      const columns = Array.from((line.split("|")[2] ?? "").matchAll(/`(\w+)`/g), ([, name]) => name)
+      assert.deepStrictEqual(columns, Object.keys(fields), stage)
+    }
+  })
 })

@@ -3,110 +3,21 @@ import { Effect, Fiber } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
 import { adapterOf, defaults, type Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Memory from "../../src/finetune/Memory.ts"
-import * as Optimizer from "../../src/finetune/Optimizer.ts"
 import * as Step from "../../src/finetune/Step.ts"
 import * as Trained from "../../src/finetune/Trained.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import * as Adapter from "../../src/model/Adapter.ts"
-import { type Head, initialize, type Model } from "../../src/model/Architecture.ts"
+import { initialize } from "../../src/model/Architecture.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Examples from "../../src/model/Examples.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as Lora from "../../src/model/Lora.ts"
 import * as ModelMemory from "../../src/model/Memory.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
-import * as Weights from "../../src/model/Weights.ts"
-import * as Random from "../../src/random/Random.ts"
 import { Backend, type Tf } from "../../src/tensor/Backend.ts"
 import * as Heap from "../../src/tensor/wasm/Heap.ts"
-import * as Kernels from "../../src/tensor/wasm/Kernels.ts"
 
 const heapOf = (tf: Tf) => (tf.backend() as unknown as Heap.WasmBackend).wasm
-
-interface Shape {
-  readonly head: Head
-  readonly width: number
-  readonly layers: number
-  readonly heads: number
-  readonly vocabulary: number
-  readonly batch: number
-  readonly time: number
-  readonly dropout: number
-}
-
-const heads = ["sequence-classification", "causal-language-modeling"] as const
-
-/** Shapes whose step takes some milliseconds, and a megabyte at least. */
-const shapes = (count: number): ReadonlyArray<Shape> => {
-  const random = Random.make(1, "shapes of models")
-  const choose = <A>(...from: ReadonlyArray<A>): A => from[random.integer(from.length)]!
-  return Array.from({ length: count }, (): Shape => ({
-    head: choose(...heads),
-    width: choose(32, 64, 96),
-    layers: choose(1, 2, 4),
-    heads: choose(1, 2, 4),
-    vocabulary: choose(256, 1000, 8000),
-    batch: choose(2, 3, 8, 16),
-    time: choose(16, 24, 48, 100),
-    dropout: choose(0, 0.1)
-  }))
-}
-
-const modelOf = ({ head, heads, layers, time, vocabulary, width }: Shape) =>
-  Gpt2.family.make(
-    { ...Gpt2.config({ vocabularySize: vocabulary, positions: time, width, layers, heads }), num_labels: 3 },
-    head
-  )
-
-/** A batch of texts of unequal lengths, as in training. */
-const batchOf = (model: Model, { batch, time, vocabulary }: Shape) => {
-  const examples = Array.from({ length: batch }, (_, row): Examples.Example => ({
-    tokens: Int32Array.from({ length: row === 0 ? time : time - row % 3 }, (_, i) => (row * 31 + i * 7) % vocabulary),
-    label: row % 3
-  }))
-  return Examples.collate(model, examples, Array.from(examples.keys(), (row) => [row]))
-}
-
-/** What a step of training and a forward pass really take, and what was expected of them. */
-const measure = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, shape: Shape) {
-  const model = yield* modelOf(shape)
-  const parameters = initialize(model, 1)
-  const batch = batchOf(model, shape)
-  const before = meter.live()
-  const peak = () => meter.peak() - before
-  meter.reset()
-  const hyperparameters = { ...defaults, dropout: shape.dropout, maxGradientNorm: 1e-3 }
-  const stepper = Step.make(tf, { model, parameters, totalSteps: 10, hyperparameters })
-  yield* Effect.promise(() => stepper.take([batch], 0))
-  yield* Effect.promise(() => stepper.take([batch], 1))
-  const training = peak()
-  stepper.dispose()
-
-  meter.reset()
-  const uploaded = new Map(
-    model.parameters.map(({ name, shape }) => [name, tf.tensor(parameters.get(name)!.data, [...shape])])
-  )
-  const held = meter.live() - before
-  const weights = Weights.make(tf, model, uploaded)
-  tf.tidy(() => void model.logits(tf, weights, model.hidden(tf, weights, batch, { rows: batch.rows })))
-  const forward = peak() - held
-  tf.dispose([...uploaded.values()])
-  assert.strictEqual(meter.live(), before)
-
-  const extent = { batch: batch.batch, time: batch.time, rows: batch.rows.length }
-  const options = {
-    dropout: shape.dropout > 0,
-    targets: model.parameters.map(Optimizer.target),
-    optimizer: Optimizer.defaultsOf("adamw"),
-    accumulates: false,
-    averages: false,
-    ...Memory.fusedOn(tf)
-  }
-  return {
-    training: Memory.peakBytes(model, extent, options) / training,
-    forward: ModelMemory.forwardBytes(model, extent, options.fused) / forward
-  }
-})
 
 const labels = ["a", "b", "c"]
 
@@ -134,9 +45,10 @@ const expectDoesNotFit = <A, E>(effect: Effect.Effect<A, E, Backend>) =>
 
 /** What a run really takes and what was expected, with knobs that bear on memory. */
 const measureRun = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, changes: Partial<Hyperparameters>) {
-  const shape = { head: heads[1], width: 64, layers: 4, heads: 4, vocabulary: 1000, batch: 8, time: 48, dropout: 0.1 }
-  const model = yield* modelOf(shape)
-  const hyperparameters = { ...defaults, dropout: shape.dropout, batchSize: shape.batch, ...changes }
+  const batchSize = 8, time = 48, vocabularySize = 1000
+  const config = Gpt2.config({ vocabularySize, positions: time, width: 64, layers: 4, heads: 4 })
+  const model = yield* Gpt2.family.make(config, "causal-language-modeling")
+  const hyperparameters = { ...defaults, dropout: 0.1, batchSize, ...changes }
   const settings = adapterOf(hyperparameters, model.layers)
   const adapter = settings === undefined ? undefined : yield* Lora.place(model, settings)
   const base = initialize(model, 1)
@@ -151,12 +63,12 @@ const measureRun = Effect.fnUntraced(function*(tf: Tf, meter: Heap.Meter, change
     adapter === undefined ? model.parameters : Lora.parametersOf(adapter),
     hyperparameters
   )
-  const examples = Array.from({ length: shape.batch }, (_, row): Examples.Example => ({
-    tokens: Int32Array.from({ length: shape.time }, (_, i) => (row * 31 + i * 7) % shape.vocabulary)
+  const examples = Array.from({ length: batchSize }, (_, row): Examples.Example => ({
+    tokens: Int32Array.from({ length: time }, (_, i) => (row * 31 + i * 7) % vocabularySize)
   }))
-  const size = hyperparameters.microBatchSize ?? shape.batch
+  const size = hyperparameters.microBatchSize ?? batchSize
   const parts = Array.from(
-    { length: shape.batch / size },
+    { length: batchSize / size },
     (_, part) =>
       Examples.collate(model, examples, Examples.oneEach(Array.from({ length: size }, (_, row) => part * size + row)))
   )
@@ -202,34 +114,6 @@ describe("the estimate of a run's memory", () => {
       }
       meter.stop()
     }).pipe(Effect.provide(Backend.layer("wasm"))))
-
-  for (const kernels of ["fused", "composed"] as const) {
-    it.effect(`is what is measured, or little more, with ${kernels} operations`, () =>
-      Effect.gen(function*() {
-        const { tf } = yield* Backend
-        if (kernels === "composed") {
-          Kernels.uninstall(tf)
-          Kernels.install(tf, { relaxedSimd: false })
-        }
-        // The composed products keep some bytes for good once they are used.
-        Heap.scratch(heapOf(tf))
-        const meter = Heap.meter(heapOf(tf))
-        const most = kernels === "fused" ? { training: 1.25, forward: 1.4 } : { training: 1.5, forward: 1.4 }
-        for (const shape of shapes(kernels === "fused" ? 30 : 12)) {
-          const found = yield* measure(tf, meter, shape)
-          const about = JSON.stringify({ ...shape, ...found })
-          assert.isAtLeast(found.training, 1, about)
-          assert.isAtMost(found.training, most.training, about)
-          assert.isAtLeast(found.forward, 1, about)
-          assert.isAtMost(found.forward, most.forward, about)
-        }
-        meter.stop()
-        if (kernels === "composed") {
-          Kernels.uninstall(tf)
-          Kernels.install(tf)
-        }
-      }).pipe(Effect.provide(Backend.layer("wasm"))))
-  }
 })
 
 describe("a run that needs more memory than there is", () => {
@@ -298,7 +182,8 @@ describe("a run that needs more memory than there is", () => {
     Effect.gen(function*() {
       const run = yield* small
       const error = yield* expectDoesNotFit(limited(1e5)(Trainer.train(run)))
-      assert.deepStrictEqual(error.fits, { batchSize: null, longest: null, gradientCheckpointing: false })
+      const nothing = { batchSize: null, longest: null, gradientCheckpointing: false, together: null }
+      assert.deepStrictEqual(error.fits, nothing)
       assert.match(error.message, /No batch size fits .* another backend, tensorflow or webgpu\.$/)
       const checkpoint = yield* Checkpoint.withHead(run.model, { ...run.task, seed: 1 })
       const prediction = yield* expectDoesNotFit(
@@ -307,8 +192,34 @@ describe("a run that needs more memory than there is", () => {
       assert.deepInclude(prediction, {
         work: "prediction",
         batchSize: 1,
-        fits: { batchSize: null, longest: null, gradientCheckpointing: false }
+        fits: nothing
       })
+    }).pipe(Effect.provide(Backend.layer("wasm"))))
+
+  it.effect("is told of an adapter where its weights themselves cannot be trained, whatever the batch", () =>
+    Effect.gen(function*() {
+      const config = Gpt2.config({ vocabularySize: 257, positions: 16, width: 128, layers: 4, heads: 2 })
+      const model = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+      const plain = yield* small
+      const run = { ...plain, model, hyperparameters: { ...plain.hyperparameters, gradientCheckpointing: true } }
+      const room = 6e6
+      const error = yield* expectDoesNotFit(limited(room)(Trainer.train(run)))
+      const { batchSize, gradientCheckpointing, together } = error.fits
+      assert.deepStrictEqual({ batchSize, gradientCheckpointing }, { batchSize: null, gradientCheckpointing: false })
+      assert.deepInclude(together, { adapter: true, gradientCheckpointing: false })
+      const microBatchSize = together!.batchSize
+      assert.include(error.message, `What would fit: adapter "lora" with a microBatchSize of ${microBatchSize}.`)
+      const adapting = (changes: Partial<Hyperparameters>) =>
+        limited(room)(
+          Trainer.train({
+            ...run,
+            hyperparameters: { ...run.hyperparameters, adapter: "lora", ...changes },
+            stopAfterEpochs: 0.5
+          })
+        )
+      yield* adapting({ microBatchSize })
+      const more = yield* expectDoesNotFit(adapting({ microBatchSize: microBatchSize + 1 }))
+      assert.strictEqual(more.fits.batchSize, microBatchSize)
     }).pipe(Effect.provide(Backend.layer("wasm"))))
 
   it.effect("is refused for want of the machine's memory too, unless a GPU has its own", () =>

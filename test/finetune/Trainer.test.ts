@@ -1,6 +1,7 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as Predict from "../../src/evaluate/Predict.ts"
+import type { Hyperparameters } from "../../src/finetune/Hyperparameters.ts"
 import * as Resume from "../../src/finetune/Resume.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
@@ -235,6 +236,18 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
       assert.deepStrictEqual(classifier.checkpoint.tensors, head.tensors)
     }))
 
+  it.effect("takes a step at least, however short the run or the rung", () =>
+    Effect.gen(function*() {
+      const options = yield* letters
+      const short = yield* Trainer.train({
+        ...options,
+        hyperparameters: { ...options.hyperparameters, epochs: 0.001 }
+      })
+      assert.deepStrictEqual([short.state.step, short.totalSteps], [1, 1])
+      const rung = yield* Trainer.train({ ...options, stopAfterEpochs: 0.001 })
+      assert.strictEqual(rung.state.step, 1)
+    }))
+
   it.effect("refuses what cannot be learned from, before the first step", () =>
     Effect.gen(function*() {
       const options = yield* letters
@@ -246,8 +259,8 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
           examples
         }))
       assert.match((yield* attempt([])).message, /there is none/)
-      assert.match((yield* attempt([{ tokens }])).message, /Example 0: it has no label/)
-      assert.match((yield* attempt([{ tokens, label: 0 }, { tokens, label: 3 }])).message, /Example 1: its label 3/)
+      assert.match((yield* attempt([{ tokens }])).message, /Example 1: it has no label/)
+      assert.match((yield* attempt([{ tokens, label: 0 }, { tokens, label: 3 }])).message, /Example 2: its label 3/)
       assert.match((yield* attempt([{ tokens: new Int32Array(0), label: 0 }])).message, /no token/)
       assert.match((yield* attempt([{ tokens: new Int32Array(17), label: 0 }])).message, /17 tokens.*16.*truncate/)
       assert.match((yield* attempt([{ tokens: Int32Array.of(1, 300), label: 0 }])).message, /Token 300 .*position 1/)
@@ -255,6 +268,19 @@ const trainer = (it: Vitest.MethodsNonLive<Backend>) => {
       assert.match(
         (yield* attempt([{ tokens, labels: Int32Array.of(1, Examples.ignored) }], true)).message,
         /none of its tokens is supervised/
+      )
+      const watched = { ...options.hyperparameters, patience: 2, restoreBest: true }
+      const unwatched = yield* Effect.flip(Trainer.train({ ...options, hyperparameters: watched }))
+      assert.strictEqual(unwatched._tag, "NoValidation")
+      assert.match(unwatched.message, /patience and restoreBest go by .* wire `validation`/)
+      const adapter = (changes: Partial<Hyperparameters>) =>
+        Effect.flip(
+          Trainer.train({ ...options, hyperparameters: { ...options.hyperparameters, adapter: "lora", ...changes } })
+        )
+      assert.match((yield* adapter({ trainedLayers: 0 })).message, /an adapter lies in the layers/)
+      assert.match(
+        (yield* adapter({ loraModulesToSave: ["embed_tokens"] })).message,
+        /modules_to_save name embed_tokens, and this model has no such module; its modules are called .*wte/
       )
       const saved = (yield* Trainer.train({ ...options, stopAfterEpochs: 0.25 })).state
       const other = yield* Effect.flip(

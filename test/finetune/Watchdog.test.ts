@@ -14,6 +14,20 @@ describe("Watchdog", () => {
     assert.strictEqual(sign({ ...healthy, loss: 21 }), "loss exploded")
   })
 
+  it("says where, counting steps from 1 as the table of metrics does, in numbers that can be read", () => {
+    const diverged = new Watchdog.Diverged({
+      step: 6,
+      sign: "gradient is not finite",
+      loss: 4.747123456,
+      gradientNorm: NaN,
+      learningRate: 972.92
+    })
+    assert.match(
+      diverged.message,
+      /at step 7 \(gradient is not finite\): loss 4\.747, gradient norm NaN, .* rate 972\.9\./
+    )
+  })
+
   it("sees gradients that explode and stay so, and forgives a spike", () => {
     const watchdog = Watchdog.make(2)
     for (let step = 0; step < 20; step++) assert.strictEqual(watchdog.sign(healthy), undefined)

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import { fileURLToPath } from "node:url"
 import * as Conversation from "../../src/dataset/Conversation.ts"
 import * as LabeledText from "../../src/dataset/LabeledText.ts"
 import * as ScoredText from "../../src/dataset/ScoredText.ts"
@@ -14,15 +15,18 @@ import { EvaluateGenerations } from "../../src/evaluate/EvaluateGenerations.ts"
 import { EvaluateScores } from "../../src/evaluate/EvaluateScores.ts"
 import { EvaluateTags } from "../../src/evaluate/EvaluateTags.ts"
 import * as Local from "../../src/executor/Local.ts"
+import { Pretrain, Text } from "../../src/finetune/Pretrain.ts"
 import * as Rungs from "../../src/finetune/Rungs.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
 import * as Llama from "../../src/model/Llama.ts"
+import { LoadModel } from "../../src/model/LoadModel.ts"
 import * as PretrainedModel from "../../src/model/PretrainedModel.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import { CodeIdentity } from "../../src/pipeline/Code.ts"
 import * as Node from "../../src/pipeline/Node.ts"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
+import * as Source from "../../src/pipeline/Source.ts"
 import * as Stage from "../../src/pipeline/Stage.ts"
 import * as Artifact from "../../src/store/Artifact.ts"
 import { Store } from "../../src/store/Store.ts"
@@ -55,7 +59,7 @@ const Model = Stage.make("tiny-model", {
     const files: ReadonlyArray<readonly [string, Uint8Array]> = template === ""
       ? []
       : [["chat_template.jinja", new TextEncoder().encode(template)]]
-    return yield* PretrainedModel.store({ ...model, tokenizer: new Map([...model.tokenizer, ...files]) })
+    return yield* PretrainedModel.store({ ...model, companions: new Map([...model.companions, ...files]) })
   })
 })
 
@@ -122,6 +126,28 @@ const Chats = Stage.make("chats", {
       train: new Splits.TrainConversations({ examples }),
       validation: new Splits.ValidationConversations({ examples })
     }
+  })
+})
+
+const Texts = Stage.make("texts", {
+  inputs: {},
+  params: { text: Schema.String },
+  output: Artifact.table(Text),
+  run: Effect.fn("Texts")(function*(_, { text }) {
+    return yield* Artifact.writeTable("texts", Text, [{ text }])
+  })
+})
+
+const Relabelled = Stage.make("relabelled", {
+  inputs: {},
+  params: {},
+  output: Schema.Struct({ train: Splits.TrainSplit, validation: Splits.ValidationSplit }),
+  run: Effect.fn("Relabelled")(function*() {
+    const examples = yield* Artifact.writeTable("examples", LabeledText.LabeledText, [
+      { text: "a heron", label: "bird" }
+    ])
+    const only = { examples, labels: ["bird"] }
+    return { train: new Splits.TrainSplit(only), validation: new Splits.ValidationSplit(only) }
   })
 })
 
@@ -201,6 +227,57 @@ describe("fine-tuning", () => {
       assert.strictEqual(found.stopped.endOfText, 4)
     }))
 
+  it.effect("says of a label that the model is not trained for in which text it is", () =>
+    Effect.gen(function*() {
+      const tuned = Rungs.fineTuneThrough(
+        {
+          model: Model({}, { family: "gpt2" }),
+          train: Node.at(Labelled({}), "train"),
+          validation: Node.at(Relabelled({}), "validation")
+        },
+        { learningRate: 0.01 },
+        []
+      )
+      const error = yield* Effect.flip(run(tuned))
+      assert.match(String(error.message), /Example 1: "a heron" has the label "bird", .* the labels farm, pet/)
+    }))
+
+  it.effect("on running text sees no more of it than maximumLength", () =>
+    Effect.gen(function*() {
+      const model = Model({}, { family: "gpt2" })
+      const pretrained = (text: string, maximumLength: number) =>
+        Effect.map(
+          run(Pretrain({ model, texts: Texts({}, { text }) }, { learningRate: 0.01, epochs: 1, maximumLength })),
+          ({ model: { files } }) => files.find(({ name }) => name === "model.safetensors")!.digest
+        )
+      assert.strictEqual(yield* pretrained("abc and on", 4), yield* pretrained("abc or so", 4))
+      assert.notStrictEqual(yield* pretrained("abc and on", 8), yield* pretrained("abc or so", 8))
+    }))
+
+  it.effect("refuses a classifier of one class", () =>
+    Effect.gen(function*() {
+      const tuned = Rungs.fineTuneThrough(
+        { model: Model({}, { family: "gpt2" }), train: Node.at(Relabelled({}), "train") },
+        { learningRate: 0.01 },
+        []
+      )
+      const error = yield* Effect.flip(run(tuned))
+      assert.match(String(error.message), /The examples: all have the label "bird"/)
+    }))
+
+  it.effect("says that a family has no model for a task", () =>
+    Effect.gen(function*() {
+      const folder = fileURLToPath(new URL("../fixtures/hf/bert", import.meta.url))
+      const model = LoadModel({ files: Source.folder(folder) })
+      const tuned = Rungs.fineTuneConversationsThrough(
+        { model, train: Node.at(Chats({}), "train") },
+        { learningRate: 0.01 },
+        []
+      )
+      const error = yield* Effect.flip(run(tuned))
+      assert.match(String(error.message), /type "bert" cannot be trained for causal-language-modeling/)
+    }))
+
   it.effect("says which row cannot be learned from", () =>
     Effect.gen(function*() {
       const data = Chats({})
@@ -217,7 +294,10 @@ describe("fine-tuning", () => {
           []
         )
       const cut = yield* Effect.flip(run(tuned({ maximumLength: 12 })))
-      assert.match(String(cut.message), /row 1: what is to be learned lies beyond the 12 tokens/)
+      assert.match(
+        String(cut.message),
+        /row 1: what is to be learned lies beyond the 12 tokens .*truncation "start".* The row reads "/
+      )
       const none = yield* Effect.flip(run(tuned({ template: "{{ raise_exception('no chats') }}" })))
       assert.match(String(none.message), /Row 1: .*no chats/)
     }))

@@ -290,6 +290,13 @@ describe("a pipeline", () => {
       assert.deepStrictEqual((yield* PretrainedModel.load(merged.files)).tensors, expected.tensors)
     }).pipe(Effect.provide(TestLayer)))
 
+  it.effect("refuses a folder for an adapter that has none", () =>
+    Effect.gen(function*() {
+      const files = Source.folder(folder("gpt2"))
+      const error = yield* Effect.flip(Pipeline.run(LoadModel({ files, adapter: files })))
+      assert.match((error as Error).message, /adapter's folder has no adapter_config\.json; it has config\.json, /)
+    }).pipe(Effect.provide(TestLayer)))
+
   it("takes the tokenizer of the adapter's folder where it has one", () => {
     const named = (from: string, names: ReadonlyArray<string>) => names.map((name) => ({ from, name }))
     const base = named("base", [

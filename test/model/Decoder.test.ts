@@ -1,10 +1,9 @@
 import { assert, describe, it, layer, type Vitest } from "@effect/vitest"
 import { Effect } from "effect"
-import { readFileSync } from "node:fs"
 import { defaults } from "../../src/finetune/Hyperparameters.ts"
 import * as Loss from "../../src/finetune/Loss.ts"
 import * as Trainer from "../../src/finetune/Trainer.ts"
-import type { Config, Model, Parameters } from "../../src/model/Architecture.ts"
+import type { Config } from "../../src/model/Architecture.ts"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Examples from "../../src/model/Examples.ts"
 import * as Family from "../../src/model/Family.ts"
@@ -13,48 +12,12 @@ import * as Safetensors from "../../src/model/Safetensors.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Weights from "../../src/model/Weights.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
-import * as Backpropagation from "../../src/tensor/Backpropagation.ts"
 import { everywhere } from "../tensor/Parity.ts"
+import * as DrawnReference from "./DrawnReference.ts"
+import * as FamilyTests from "./FamilyTests.ts"
 import * as Reference from "./Reference.ts"
 
-/** What transformers computed with models of small shapes, whose weights are given by a formula. */
-interface Case {
-  readonly name: string
-  readonly config: Config
-  readonly labels: ReadonlyArray<number> | ReadonlyArray<ReadonlyArray<number>>
-  /** Rows and columns whose logits are given, of a model that has them for each token. */
-  readonly sites: ReadonlyArray<readonly [number, number]>
-  readonly logits: ReadonlyArray<ReadonlyArray<number>>
-  readonly loss: number
-  /** The norm of each gradient, and its product with a wave. */
-  readonly gradients: Readonly<Record<string, readonly [number, number]>>
-}
-
-const { cases, input_ids, lengths }: {
-  readonly input_ids: ReadonlyArray<ReadonlyArray<number>>
-  readonly lengths: ReadonlyArray<number>
-  readonly cases: ReadonlyArray<Case>
-} = JSON.parse(readFileSync(new URL("../fixtures/hf/decoders.json", import.meta.url), "utf8"))
-
-/** The fixture's weights: the parameter number `p` in the order of the names. */
-const draw = (name: string, p: number, size: number): Float32Array =>
-  Float32Array.from({ length: size }, (_, i) => {
-    const x = Math.sin(i * 12.9898 + p * 78.233) * 43758.5453
-    const even = x - Math.floor(x) - 0.5
-    return name.endsWith("norm.weight") ? 1 + 0.2 * even : 0.3 * even
-  })
-
-const batchOf = (model: Model, { labels }: Case): Examples.Batch => {
-  const examples = input_ids.map((ids, row): Examples.Example => {
-    const tokens = Int32Array.from(ids.slice(0, lengths[row]))
-    const label = labels[row]!
-    if (model.head === "sequence-regression") return { tokens, score: label as number }
-    return typeof label === "number"
-      ? { tokens, label }
-      : { tokens, labels: Int32Array.from(label.slice(0, lengths[row])) }
-  })
-  return Examples.collate(model, examples, Examples.oneEach([...examples.keys()]))
-}
+const drawn = DrawnReference.read("decoders.json")
 
 const qwen = { model_type: "qwen2", architectures: ["Qwen2ForCausalLM"] }
 
@@ -63,137 +26,15 @@ const folders = ["llama", "llama3-rope-tied", "qwen2", "qwen3"] as const
 const decoders = (it: Vitest.MethodsNonLive<Backend>) => {
   Reference.tests(it, folders)
 
-  it.effect.each(cases)("gives what transformers gives for $name", (expected) =>
-    Effect.gen(function*() {
-      const model = yield* Family.model(expected.config)
-      const { tf } = yield* Backend
-      const before = tf.memory().numTensors
-      const names = model.parameters.map(({ name }) => name).toSorted()
-      assert.deepStrictEqual(names, Object.keys(expected.gradients).toSorted())
-      const parameters: Parameters = new Map(model.parameters.map(({ name, shape }) => [name, {
-        shape,
-        data: draw(name, names.indexOf(name), shape.reduce((size, extent) => size * extent, 1))
-      }]))
-      const batch = batchOf(model, expected)
-      const [logits, loss, ...gradients] = yield* Reference.read(tf, () => {
-        const variables = Reference.upload(tf, parameters)
-        const weights = Weights.make(tf, model, variables)
-        const rows = model.head.startsWith("sequence")
-          ? batch.rows
-          : Int32Array.from(expected.sites, ([row, column]) => row * batch.time + column)
-        const { gradients, value } = Backpropagation.valueAndGradients(
-          tf,
-          () => Loss.mean(tf, model, Weights.make(tf, model, variables), batch),
-          names.map((name) => variables.get(name)!)
-        )
-        return [model.logits(tf, weights, model.hidden(tf, weights, batch, { rows })), value, ...gradients]
-      })
-      assert.isAtMost(Reference.relative(logits!, expected.logits.flat()), 1e-5, "logits")
-      assert.isAtMost(Reference.relative(loss!, [expected.loss]), 1e-6, "loss")
-      for (const [index, name] of names.entries()) {
-        const [norm, product] = expected.gradients[name]!
-        const found = gradients[index]!
-        assert.closeTo(Math.sqrt(found.reduce((sum, x) => sum + x * x, 0)), norm, 1e-4 * norm, name)
-        assert.closeTo(found.reduce((sum, x, i) => sum + x * Math.sin(0.37 * i + 1), 0), product, 1e-4 * norm, name)
-      }
-      assert.strictEqual(tf.memory().numTensors, before, "tensors left behind")
-    }))
-
-  it.effect.each(["gpt2", ...folders])(
-    "gives the same gradients with layers computed anew: %s",
-    (name) =>
-      Effect.gen(function*() {
-        const reference = yield* Reference.load(name)
-        const { determinism, tf } = yield* Backend
-        const before = tf.memory().numTensors
-        for (const dropout of [undefined, { seed: 3, step: 2, rate: 0.2 }]) {
-          const options = dropout === undefined ? {} : { dropout }
-          const plain = yield* Reference.read(tf, () => Reference.lossAndGradients(tf, reference, options))
-          const found = yield* Reference.read(
-            tf,
-            () => Reference.lossAndGradients(tf, reference, { ...options, recompute: true })
-          )
-          if (determinism === "exact") assert.deepStrictEqual(found, plain)
-          for (const [index, gradient] of plain.entries()) {
-            assert.isAtMost(Reference.relative(found[index]!, gradient, 1e-3), 1e-4)
-          }
-        }
-        assert.strictEqual(tf.memory().numTensors, before, "tensors left behind")
-      })
+  it.effect.each(drawn.cases)(
+    "gives what transformers gives for $name",
+    (expected) => DrawnReference.agrees(drawn, expected)
   )
 
-  it.effect.each(["gpt2", ...folders])(
-    "learns from texts packed into rows as from texts padded: %s",
-    (name) =>
-      Effect.gen(function*() {
-        const reference = yield* Reference.load(name)
-        const { model } = reference
-        const { tf } = yield* Backend
-        const examples = [9, 4, 12, 1, 7, 3].map((length, row): Examples.Example => ({
-          tokens: reference.trainBatch(row).inputIds.slice(0, length)
-        }))
-        const learn = (rows: Examples.Rows) => {
-          const batch = Examples.collate(model, examples, rows)
-          return Effect.map(
-            Reference.read(tf, () => Reference.lossAndGradients(tf, { ...reference, batch })),
-            (found) => ({ batch, found })
-          )
-        }
-        const padded = yield* learn(Examples.oneEach([0, 1, 2, 3, 4, 5]))
-        const packed = yield* learn([[0, 1, 5], [2, 3], [4]])
-        assert.strictEqual(padded.batch.segments, undefined)
-        assert.strictEqual(packed.batch.batch, 3)
-        const floor = 1e-3 * Math.max(...padded.found.map((values) => values.reduce((most, x) => Math.max(most, x), 0)))
-        for (const [index, expected] of padded.found.entries()) {
-          const what = index === 0 ? "loss" : model.parameters[index - 1]!.name
-          assert.isAtMost(Reference.relative(packed.found[index]!, expected, floor), 1e-5, what)
-        }
-      })
-  )
-
-  it.effect("drops the same for a seed and a step, and its mean is the undropped value", () =>
-    Effect.gen(function*() {
-      const { checkpoint, input, model } = yield* Reference.load("qwen2")
-      const { tf } = yield* Backend
-      const run = (dropout?: { readonly seed: number; readonly step: number; readonly rate: number }) =>
-        Effect.map(
-          Reference.read(tf, () => {
-            const weights = Weights.make(tf, model, Reference.upload(tf, checkpoint.tensors))
-            return [model.hidden(tf, weights, input, dropout === undefined ? {} : { dropout })]
-          }),
-          ([hidden]) => hidden!
-        )
-      const dropped = yield* run({ seed: 1, step: 4, rate: 0.2 })
-      assert.deepStrictEqual(yield* run({ seed: 1, step: 4, rate: 0.2 }), dropped)
-      assert.isAbove(Reference.relative(yield* run({ seed: 1, step: 5, rate: 0.2 }), dropped), 0.01)
-      assert.isAbove(Reference.relative(yield* run({ seed: 2, step: 4, rate: 0.2 }), dropped), 0.01)
-      const plain = yield* run()
-      assert.deepStrictEqual(yield* run({ seed: 1, step: 4, rate: 0 }), plain)
-      assert.isBelow(Reference.relative(yield* run({ seed: 1, step: 4, rate: 1e-12 }), plain), 1e-5)
-    }))
-
-  it.effect("gives what is trained the same gradients while the rest is frozen", () =>
-    Effect.gen(function*() {
-      const reference = yield* Reference.load("qwen3")
-      const { batch, checkpoint, model } = reference
-      const { tf } = yield* Backend
-      const all = yield* Reference.read(tf, () => Reference.lossAndGradients(tf, reference))
-      const names = model.parameters.map(({ name }) => name)
-      const trained = names.filter((name) => /layers\.1\.(mlp\.up_proj|self_attn\.q_norm)|model\.norm/.test(name))
-      assert.strictEqual(trained.length, 3)
-      const some = yield* Reference.read(tf, () => {
-        const variables = Reference.upload(tf, checkpoint.tensors)
-        const { gradients } = Backpropagation.valueAndGradients(
-          tf,
-          () => Loss.mean(tf, model, Weights.make(tf, model, variables, { trained: new Set(trained) }), batch),
-          trained.map((name) => variables.get(name)!)
-        )
-        return [...gradients]
-      })
-      for (const [index, name] of trained.entries()) {
-        assert.deepStrictEqual(some[index], all[1 + names.indexOf(name)], name)
-      }
-    }))
+  FamilyTests.recomputes(it, folders)
+  FamilyTests.packs(it, folders)
+  FamilyTests.drops(it, folders, 0.01)
+  FamilyTests.freezes(it, "qwen3", /layers\.1\.(mlp\.up_proj|self_attn\.q_norm)|model\.norm/, 3)
 }
 
 for (const name of everywhere) layer(Backend.layer(name))(`decoders on ${name}`, decoders)

@@ -1,32 +1,19 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Generation from "../../src/model/Generation.ts"
-import * as Gpt2 from "../../src/model/Gpt2.ts"
-import * as Llama from "../../src/model/Llama.ts"
-import * as Memory from "../../src/model/Memory.ts"
 import * as Sampling from "../../src/model/Sampling.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Weights from "../../src/model/Weights.ts"
-import { Backend, type Tf } from "../../src/tensor/Backend.ts"
-import * as Heap from "../../src/tensor/wasm/Heap.ts"
+import { Backend } from "../../src/tensor/Backend.ts"
 import { everywhere } from "../tensor/Parity.ts"
 import * as AdapterFixtures from "./AdapterFixtures.ts"
+import { cleanly, untrained } from "./Generating.ts"
 import * as Reciting from "./Reciting.ts"
 import * as Reference from "./Reference.ts"
 
 const families = ["gpt2", "llama", "llama3-rope-tied", "qwen2", "qwen3"] as const
-
-/** Nothing stays on the backend, however the effect ends. */
-const cleanly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
-    const { tf } = yield* Backend
-    const before = [tf.memory().numTensors, tf.memory().numBytes]
-    const exit = yield* Effect.exit(effect)
-    assert.deepStrictEqual([tf.memory().numTensors, tf.memory().numBytes], before, "left behind on the backend")
-    return yield* exit
-  })
 
 interface Written {
   readonly model: string
@@ -83,7 +70,7 @@ const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
           const found = yield* Generation.generate({
             checkpoint: {
               ...checkpoint,
-              tokenizer: new Map([...checkpoint.tokenizer, ["generation_config.json", endingWith(eos)]])
+              companions: new Map([...checkpoint.companions, ["generation_config.json", endingWith(eos)]])
             },
             prompts: alike.map(({ prompt }) => Int32Array.from(prompt)),
             sampling: { ...Sampling.greedy, repetitionPenalty },
@@ -99,25 +86,6 @@ const continuations = (it: Vitest.MethodsNonLive<Backend>) => {
 }
 
 for (const name of everywhere) layer(Backend.layer(name))(`generation on ${name}`, continuations)
-
-/** A model over bytes with random weights. */
-const bytes = (overrides: Readonly<Record<string, unknown>> = {}) =>
-  Checkpoint.untrained(
-    {
-      ...Gpt2.config({
-        vocabularySize: 257,
-        positions: 64,
-        width: 32,
-        layers: 2,
-        heads: 2,
-        endOfTextId: 256,
-        initializerRange: 0.3
-      }),
-      ...overrides
-    },
-    Tokenizer.byteLevel(),
-    5
-  )
 
 const utf8 = (text: string) => Array.from(new TextEncoder().encode(text))
 
@@ -157,8 +125,8 @@ wasm("where a text ends", (it) => {
             checkpoint: {
               ...checkpoint,
               config: { ...checkpoint.config, ...config },
-              tokenizer: new Map([
-                ...checkpoint.tokenizer,
+              companions: new Map([
+                ...checkpoint.companions,
                 ...generation === undefined
                   ? []
                   : [["generation_config.json", new TextEncoder().encode(generation)] as const]
@@ -236,7 +204,7 @@ wasm("where a text ends", (it) => {
 
   it.effect("ends where the positions do, and cuts long prompts only where that is asked for", () =>
     Effect.gen(function*() {
-      const checkpoint = yield* bytes({ eos_token_id: null, n_positions: 16 })
+      const checkpoint = yield* untrained({ eos_token_id: null, n_positions: 16 })
       const prompt = Int32Array.from({ length: 14 }, (_, i) => 60 + i)
       const run = (prompt: Int32Array, options: Partial<Generation.Options> = {}) =>
         Effect.map(
@@ -248,7 +216,7 @@ wasm("where a text ends", (it) => {
       const long = Int32Array.from({ length: 40 }, (_, i) => 60 + i)
       const error = yield* Effect.flip(run(long))
       assert.strictEqual(error._tag, "PromptTooLong")
-      assert.match(error.message, /Prompt 0 has 40 tokens, and the model has positions for 16/)
+      assert.match(error.message, /Prompt 1 has 40 tokens, and the model has positions for 16/)
       const cut = yield* run(long, { longPrompts: "cut-start" })
       assert.deepStrictEqual(cut, yield* run(long.slice(-12)))
       assert.strictEqual(cut.stopped, "maximum-new-tokens")
@@ -264,7 +232,7 @@ wasm("texts that are drawn", (it) => {
 
   it.effect("are the same whatever else is drawn, in whatever order and batches", () =>
     cleanly(Effect.gen(function*() {
-      const checkpoint = yield* bytes()
+      const checkpoint = yield* untrained()
       const options = { checkpoint, prompts, names, sampling, seed: 3, maximumNewTokens: 20 }
       const all = yield* Generation.generate(options)
       assert.isAbove(new Set(all.map(({ text }) => text)).size, 7)
@@ -281,7 +249,7 @@ wasm("texts that are drawn", (it) => {
 
   it.effect("begin with each token as often as the softmax of the logits says", () =>
     Effect.gen(function*() {
-      const checkpoint = yield* bytes({ initializer_range: 0.02 })
+      const checkpoint = yield* untrained({ initializer_range: 0.02 })
       const { tf } = yield* Backend
       const prompt = Int32Array.of(72, 105)
       const draws = 2000
@@ -312,125 +280,9 @@ wasm("texts that are drawn", (it) => {
     }))
 })
 
-/** The backend with what its products are of written down: the rows of each product with the head. */
-const watched = Effect.fnUntraced(function*(rows: Array<number>) {
-  const backend = yield* Backend
-  const tf: Tf = new Proxy(backend.tf, {
-    get: (target, key) => {
-      const value = Reflect.get(target, key)
-      if (key !== "matMul") return value
-      return (...given: Parameters<Tf["matMul"]>) => {
-        const [a, b] = given as unknown as [{ shape: Array<number> }, { shape: Array<number> }]
-        if (b.shape[0] === 257) rows.push(a.shape[0]!)
-        return target.matMul(...given)
-      }
-    }
-  })
-  return { ...backend, tf }
-})
-
-const heapOf = (tf: Tf) => (tf.backend() as unknown as Heap.WasmBackend).wasm
-
-wasm("what generation costs", (it) => {
-  it.effect("nothing for texts that have ended", () =>
-    Effect.gen(function*() {
-      const checkpoint = yield* bytes()
-      const rows: Array<number> = []
-      const prompts = Array.from({ length: 8 }, (_, i) => Int32Array.of(40 + i))
-      const found = yield* Generation.generate({
-        checkpoint,
-        prompts,
-        sampling: { ...Sampling.greedy, temperature: 1 },
-        // An end that comes soon, though not for all at once.
-        stopTokens: Array.from({ length: 64 }, (_, id) => 4 * id),
-        maximumNewTokens: 30
-      }).pipe(Effect.provideServiceEffect(Backend, watched(rows)))
-      const lengths = found.map(({ tokens }) => tokens.length)
-      assert.isAbove(new Set(lengths).size, 2)
-      assert.deepStrictEqual(
-        rows,
-        Array.from({ length: Math.max(...lengths) }, (_, step) => lengths.filter((length) => length > step).length)
-      )
-    }))
-
-  it.effect.each(["gpt2", "llama"] as const)(
-    "no more memory than was expected, with %s",
-    (family) =>
-      Effect.gen(function*() {
-        const { tf } = yield* Backend
-        const shape = { vocabularySize: 257, positions: 400, width: 64, layers: 3, heads: 4 }
-        const config = family === "gpt2" ? Gpt2.config(shape) : Llama.config({ ...shape, keyValueHeads: 2 })
-        const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
-        const stopTokens: ReadonlyArray<number> = []
-        for (
-          const [batch, prompt, maximumNewTokens] of [[4, 300, 20], [16, 8, 120], [16, 60, 60], [1, 20, 300]] as const
-        ) {
-          const options = {
-            checkpoint,
-            prompts: Array.from(
-              { length: batch },
-              (_, i) => Int32Array.from({ length: prompt - i % 3 }, (_, k) => k % 256)
-            ),
-            maximumNewTokens,
-            stopTokens
-          }
-          const expected = yield* Generation.bytesOf(options)
-          const meter = Heap.meter(heapOf(tf))
-          yield* Generation.generate(options).pipe(Effect.ensuring(Effect.sync(() => meter.stop())))
-          const share = meter.peak() / expected
-          assert.isAtMost(share, 1, `${batch} of ${prompt}`)
-          assert.isAtLeast(share, 0.4, `${batch} of ${prompt}`)
-        }
-      })
-  )
-
-  it.effect("as little memory as the backend has, in smaller batches, and fails before it starts where that is not enough", () =>
-    cleanly(Effect.gen(function*() {
-      const checkpoint = yield* bytes()
-      const options = {
-        checkpoint,
-        prompts: Array.from({ length: 12 }, (_, i) => Int32Array.of(40 + i)),
-        maximumNewTokens: 40
-      }
-      const all = yield* Generation.generate(options)
-      const alone = yield* Generation.bytesOf({ ...options, batchSize: 1 })
-      const limited = (memoryLimit: number, rows: Array<number> = []) =>
-        Effect.provideServiceEffect(
-          Generation.generate(options),
-          Backend,
-          Effect.map(watched(rows), (backend) => ({ ...backend, memoryLimit }))
-        )
-      const rows: Array<number> = []
-      assert.deepStrictEqual(yield* limited(alone * 1.5, rows), all)
-      assert.isBelow(Math.max(...rows), 12)
-      const error = yield* Effect.flip(limited(alone * 0.9))
-      assert.strictEqual(error._tag, "DoesNotFit")
-      assert.match(error.message, /^Prediction .* the backend "wasm" holds/)
-      const small = Effect.provideService(Generation.generate(options), Memory.MachineMemory, 1e6)
-      assert.strictEqual((yield* Effect.flip(small))._tag, "DoesNotFit")
-    })))
-
-  it.effect("nothing any more once it is interrupted", () =>
-    cleanly(Effect.gen(function*() {
-      const checkpoint = yield* bytes({ n_positions: 4000, eos_token_id: null })
-      const rows: Array<number> = []
-      const fiber = yield* Effect.forkChild(
-        Generation.generate({
-          checkpoint,
-          prompts: [Int32Array.of(1), Int32Array.of(2, 3)],
-          maximumNewTokens: 3900
-        }).pipe(Effect.provideServiceEffect(Backend, watched(rows)))
-      )
-      while (rows.length < 5) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      yield* Fiber.interrupt(fiber)
-      assert.isTrue(Exit.isFailure(yield* Fiber.await(fiber)))
-      assert.isBelow(rows.length, 1000)
-    })))
-})
-
 wasm("generation refuses", (it) => {
   const reason = Effect.fnUntraced(function*(options: Partial<Generation.Options>) {
-    const checkpoint = yield* bytes()
+    const checkpoint = yield* untrained()
     return (yield* Effect.flip(
       Generation.generate({ checkpoint, prompts: [Int32Array.of(1)], maximumNewTokens: 4, ...options })
     )).message
@@ -438,24 +290,24 @@ wasm("generation refuses", (it) => {
 
   it.effect("what it cannot go on from", () =>
     Effect.gen(function*() {
-      assert.match(yield* reason({ prompts: [Int32Array.of(1), new Int32Array(0)] }), /Example 1: it has no token/)
+      assert.match(yield* reason({ prompts: [Int32Array.of(1), new Int32Array(0)] }), /Example 2: it has no token/)
       assert.match(yield* reason({ prompts: [Int32Array.of(257)] }), /Token 257/)
       assert.match(yield* reason({ maximumNewTokens: 0 }), /at least one token/)
       const { checkpoint } = yield* Reference.load("gpt2-classification")
       assert.match(yield* reason({ checkpoint }), /cannot continue/)
       assert.deepStrictEqual(
-        yield* Generation.generate({ checkpoint: yield* bytes(), prompts: [], maximumNewTokens: 4 }),
+        yield* Generation.generate({ checkpoint: yield* untrained(), prompts: [], maximumNewTokens: 4 }),
         []
       )
     }))
 
   it.effect("a model whose training has diverged", () =>
     cleanly(Effect.gen(function*() {
-      const checkpoint = yield* bytes()
+      const checkpoint = yield* untrained()
       const gain = checkpoint.tensors.get("transformer.ln_f.weight")!
       const data = gain.data.map(() => NaN)
       const tensors = new Map([...checkpoint.tensors, ["transformer.ln_f.weight", { ...gain, data }]])
-      assert.match(yield* reason({ checkpoint: { ...checkpoint, tensors } }), /After 0 tokens of example 0 .* diverged/)
+      assert.match(yield* reason({ checkpoint: { ...checkpoint, tensors } }), /After 0 tokens of example 1 .* diverged/)
     })))
 })
 

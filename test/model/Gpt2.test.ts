@@ -3,35 +3,17 @@ import { Effect } from "effect"
 import * as Architecture from "../../src/model/Architecture.ts"
 import * as Family from "../../src/model/Family.ts"
 import * as Gpt2 from "../../src/model/Gpt2.ts"
-import * as Weights from "../../src/model/Weights.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { everywhere } from "../tensor/Parity.ts"
+import * as FamilyTests from "./FamilyTests.ts"
 import * as Reference from "./Reference.ts"
 
 const gpt2 = (it: Vitest.MethodsNonLive<Backend>) => {
   Reference.tests(it, ["gpt2", "gpt2-classification"])
 
-  it.effect("drops the same for a seed and a step, and its mean is the undropped value", () =>
-    Effect.gen(function*() {
-      const { checkpoint, input, model } = yield* Reference.load("gpt2")
-      const { tf } = yield* Backend
-      const run = (dropout?: { readonly seed: number; readonly step: number; readonly rate: number }) =>
-        Effect.map(
-          Reference.read(tf, () => {
-            const weights = Weights.make(tf, model, Reference.upload(tf, checkpoint.tensors))
-            return [model.hidden(tf, weights, input, dropout === undefined ? {} : { dropout })]
-          }),
-          ([hidden]) => hidden!
-        )
-      const dropped = yield* run({ seed: 1, step: 4, rate: 0.2 })
-      assert.deepStrictEqual(yield* run({ seed: 1, step: 4, rate: 0.2 }), dropped)
-      assert.isAbove(Reference.relative(yield* run({ seed: 1, step: 5, rate: 0.2 }), dropped), 0.1)
-      assert.isAbove(Reference.relative(yield* run({ seed: 2, step: 4, rate: 0.2 }), dropped), 0.1)
-      // With nothing dropped the path with dropout's factors is the path without.
-      const plain = yield* run()
-      assert.deepStrictEqual(yield* run({ seed: 1, step: 4, rate: 0 }), plain)
-      assert.isBelow(Reference.relative(yield* run({ seed: 1, step: 4, rate: 1e-12 }), plain), 1e-5)
-    }))
+  FamilyTests.recomputes(it, ["gpt2"])
+  FamilyTests.packs(it, ["gpt2"])
+  FamilyTests.drops(it, ["gpt2"], 0.1)
 }
 
 for (const name of everywhere) layer(Backend.layer(name))(`Gpt2 on ${name}`, gpt2)

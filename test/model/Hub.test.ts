@@ -1,86 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger } from "effect"
-import * as childProcess from "node:child_process"
+import { Effect, Layer } from "effect"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import * as Local from "../../src/executor/Local.ts"
 import * as Hub from "../../src/model/Hub.ts"
 import { LoadModel } from "../../src/model/LoadModel.ts"
 import * as Safetensors from "../../src/model/Safetensors.ts"
 import { CodeIdentity } from "../../src/pipeline/Code.ts"
-import type * as Node from "../../src/pipeline/Node.ts"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
-import type { ExternalFile } from "../../src/store/Artifact.ts"
 import { Store } from "../../src/store/Store.ts"
 import * as FakeHub from "./FakeHub.ts"
-
-const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex")
-
-/** Bytes that no two places have alike. */
-const noise = (length: number, seed = 1): Uint8Array => {
-  const words = new Uint32Array(Math.ceil(length / 4))
-  for (let i = 0; i < words.length; i++) words[i] = Math.imul(i + seed, 2654435761) ^ (i >>> 3)
-  return new Uint8Array(words.buffer, 0, length)
-}
-
-const model = (weights: Uint8Array = noise(5000)) => ({
-  "config.json": "{\"model_type\":\"gpt2\"}",
-  "README.md": "not needed",
-  "pytorch_model.bin": noise(3000, 7),
-  "model.safetensors": weights,
-  "tokenizer.json": "{}",
-  "tokenizer_config.json": "{\"eos_token\":null}",
-  "chat_template.jinja": "{{ messages }}",
-  "onnx/model.safetensors": noise(2000, 9)
-})
-
-interface Session {
-  readonly hub: FakeHub.FakeHub
-  readonly home: string
-  readonly cache: string
-  /** What was logged. */
-  readonly log: Array<string>
-  readonly read: <E>(
-    node: Node.Node<ReadonlyArray<ExternalFile>, E>,
-    variables?: Readonly<Record<string, string>>
-  ) => Effect.Effect<ReadonlyArray<ExternalFile>, E>
-  readonly variables: Readonly<Record<string, string>>
-}
-
-/** A hub with the model `org/name`, and nothing in the cache. */
-const session: Effect.Effect<Session, never, any> = Effect.gen(function*() {
-  const hub = yield* FakeHub.start
-  const home = yield* FakeHub.home
-  hub.repositories.set("org/name", { revisions: { main: model() } })
-  const variables = { HF_ENDPOINT: `${hub.endpoint}/`, HF_HOME: home }
-  const log: Array<string> = []
-  const logger = Logger.make<unknown, void>(({ message }) => void log.push([message].flat().join(" ")))
-  return {
-    hub,
-    home,
-    log,
-    variables,
-    cache: path.join(home, "hub", "models--org--name"),
-    read: <E>({ op }: Node.Node<ReadonlyArray<ExternalFile>, E>, more: Readonly<Record<string, string>> = {}) =>
-      (op._tag === "Source" ? op.read : Effect.die("not a source")).pipe(
-        Effect.provideService(Hub.Variables, { ...variables, ...more }),
-        Effect.provideService(Hub.Backoff, 1),
-        Effect.provide(Logger.layer([logger]))
-      ) as Effect.Effect<ReadonlyArray<ExternalFile>, E>
-  }
-})
-
-const names = (files: ReadonlyArray<ExternalFile>) => files.map(({ name }) => name)
-const offline = { HF_HUB_OFFLINE: "1" }
-
-/** Every file below a folder, by its path in it. */
-const below = (folder: string): ReadonlyArray<string> =>
-  fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
-    fs.lstatSync(path.join(folder, file)).isDirectory() === false
-  )
+import { below, model, names, noise, offline, session, sha256 } from "./HubSession.ts"
 
 describe("Hub", () => {
   it.live("brings the files that a model is read from, and puts them where Python looks for them", () =>
@@ -142,92 +73,6 @@ describe("Hub", () => {
         ).toSorted(),
         ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
       )
-    }))
-
-  it.live("goes on where a connection broke, in the same run and in the next", () =>
-    Effect.gen(function*() {
-      const { cache, hub, read } = yield* session
-      const weights = noise(400_000)
-      hub.repositories.set("org/name", { revisions: { main: model(weights) } })
-      hub.troubles.set("model.safetensors", { cuts: [100_000, 150_000] })
-      const files = yield* read(Hub.model("org/name"))
-      assert.strictEqual(files.find(({ name }) => name === "model.safetensors")?.digest, sha256(weights))
-      const ranges = () => hub.requests.filter(({ server }) => server === "storage").map(({ range }) => range)
-      assert.deepStrictEqual(ranges(), [undefined, "bytes=100000-", "bytes=250000-"])
-      // Now it breaks so often that the run gives up.
-      fs.rmSync(cache, { recursive: true })
-      hub.requests.length = 0
-      hub.troubles.set("model.safetensors", { cuts: [50_000, 10, 10, 10, 10] })
-      const error = yield* Effect.flip(read(Hub.model("org/name")))
-      assert.deepInclude(error, { _tag: "HubUnreachable", missing: ["model.safetensors"] })
-      assert.match(error.message, /connection broke/)
-      hub.requests.length = 0
-      assert.lengthOf(yield* read(Hub.model("org/name")), 5)
-      assert.deepStrictEqual(ranges(), ["bytes=50040-"])
-    }))
-
-  it.live("begins anew where a server knows no ranges", () =>
-    Effect.gen(function*() {
-      const { hub, read } = yield* session
-      hub.troubles.set("model.safetensors", { cuts: [2000], whole: true })
-      const files = yield* read(Hub.model("org/name"))
-      assert.strictEqual(files.find(({ name }) => name === "model.safetensors")?.digest, sha256(noise(5000)))
-    }))
-
-  it.live("refuses bytes that are not those the hub promised, and keeps none of them", () =>
-    Effect.gen(function*() {
-      const { cache, hub, read } = yield* session
-      for (const name of ["model.safetensors", "config.json"]) {
-        const right = model()[name as keyof ReturnType<typeof model>]
-        hub.troubles.set(name, { instead: noise(right.length, 3) })
-        const error = yield* Effect.flip(read(Hub.model("org/name")))
-        assert.deepInclude(error, { _tag: "HubCorrupt", file: name })
-        assert.match(error.message, /digest/)
-        hub.troubles.set(name, { instead: noise(right.length + 1, 3) })
-        assert.deepInclude(yield* Effect.flip(read(Hub.model("org/name"))), { _tag: "HubCorrupt", file: name })
-        hub.troubles.delete(name)
-        assert.isFalse(below(cache).some((file) => file.startsWith("snapshots") && file.endsWith(`/${name}`)))
-        // A part that was wrong does not spoil what comes after.
-        fs.rmSync(cache, { recursive: true })
-        hub.troubles.set(name, { instead: noise(right.length, 3), cuts: [2, 2, 2, 2, 2] })
-        assert.strictEqual((yield* Effect.flip(read(Hub.model("org/name"))))._tag, "HubUnreachable")
-        hub.troubles.delete(name)
-        assert.lengthOf(yield* read(Hub.model("org/name")), 5)
-        fs.rmSync(cache, { recursive: true })
-      }
-    }))
-
-  it.live("finds damage in the cache and mends it; without a connection it says what to remove", () =>
-    Effect.gen(function*() {
-      const { cache, log, read } = yield* session
-      const before = yield* read(Hub.model("org/name"))
-      const blob = path.join(cache, "blobs", sha256(noise(5000)))
-      fs.writeFileSync(blob, noise(5000, 2))
-      const error = yield* Effect.flip(read(Hub.model("org/name"), offline))
-      assert.deepInclude(error, { _tag: "HubCorrupt", file: "model.safetensors" })
-      assert.match(error.message, /remove .*model\.safetensors/)
-      assert.deepStrictEqual(yield* read(Hub.model("org/name")), before)
-      assert.match(log.join(), /damaged/)
-      assert.strictEqual(sha256(fs.readFileSync(blob)), path.basename(blob))
-      fs.truncateSync(blob, 4000)
-      assert.deepInclude(yield* Effect.flip(read(Hub.model("org/name"), offline)), {
-        _tag: "HubUnreachable",
-        missing: ["model.safetensors"]
-      })
-      assert.deepStrictEqual(yield* read(Hub.model("org/name")), before)
-    }))
-
-  it.live("waits for a hub that is busy", () =>
-    Effect.gen(function*() {
-      const { hub, read } = yield* session
-      hub.troubles.set("/api/models/org/name/revision/main", { statuses: [[429, { "Retry-After": "0" }], [503]] })
-      hub.troubles.set("model.safetensors", { statuses: [[500], [502], [429]] })
-      hub.troubles.set("config.json", { statuses: [[504]] })
-      assert.lengthOf(yield* read(Hub.model("org/name")), 5)
-      hub.troubles.set("/api/models/org/other/revision/main", { statuses: Array.from({ length: 9 }, () => [503]) })
-      const error = yield* Effect.flip(read(Hub.model("org/other")))
-      assert.strictEqual(error._tag, "HubUnreachable")
-      assert.match(error.message, /status 503.*hf download org\/other.*Source\.folder/)
     }))
 
   it.live("says what the hub has when it has not what was asked for", () =>
@@ -490,73 +335,6 @@ describe("Hub", () => {
       const configuration = yield* Effect.flip(split("train", "de"))
       assert.deepInclude(configuration, { _tag: "HubNotFound", exists: ["data", "other"] })
       assert.strictEqual((yield* Effect.flip(read(Hub.model("org/data"))))._tag, "HubNotFound")
-    }))
-
-  it.live("downloads a file once for all fibers that want it", () =>
-    Effect.gen(function*() {
-      const { hub, read } = yield* session
-      const weights = noise(2_000_000)
-      hub.repositories.set("org/name", { revisions: { main: model(weights) } })
-      const all = yield* Effect.all(Array.from({ length: 4 }, () => read(Hub.model("org/name"))), {
-        concurrency: "unbounded"
-      })
-      for (const files of all) assert.deepStrictEqual(files, all[0])
-      assert.lengthOf(hub.requests.filter(({ server }) => server === "storage"), 1)
-    }))
-
-  /** What another process reads. */
-  const elsewhere = (variables: Readonly<Record<string, string>>, file: string) =>
-    Effect.promise(async () => {
-      const reader = fileURLToPath(new URL("hub-reader.ts", import.meta.url))
-      const { stdout } = await promisify(childProcess.execFile)(process.execPath, [
-        "--expose-gc",
-        reader,
-        "org/name",
-        file
-      ], {
-        env: { ...process.env, ...variables }
-      })
-      return JSON.parse(stdout.trim().split("\n").at(-1)!) as {
-        readonly found: ReadonlyArray<ExternalFile>
-        readonly grown: number
-      }
-    })
-
-  it.live("lets two processes and this one download the same at once", () =>
-    Effect.gen(function*() {
-      const { cache, hub, read, variables } = yield* session
-      const weights = noise(3_000_000)
-      hub.repositories.set("org/name", { revisions: { main: model(weights) } })
-      // Each connection breaks once, so that whoever goes on must not mix up what others wrote.
-      hub.troubles.set("model.safetensors", { cuts: [1_000_000, 1_000_000] })
-      const [first, second, mine] = yield* Effect.all([
-        elsewhere(variables, "model.safetensors"),
-        elsewhere(variables, "model.safetensors"),
-        read(Hub.model("org/name", { files: ["model.safetensors"] }))
-      ], { concurrency: "unbounded" })
-      assert.deepStrictEqual(first.found, mine)
-      assert.deepStrictEqual(second.found, mine)
-      assert.strictEqual(sha256(fs.readFileSync(mine[0]!.path)), sha256(weights))
-      assert.isFalse(below(cache).some((file) => file.includes("incomplete")))
-    }))
-
-  it.live("streams a large file to disk without holding it", () =>
-    Effect.gen(function*() {
-      const { hub, variables } = yield* session
-      const weights = noise(32_000_000)
-      hub.repositories.set("org/name", { revisions: { main: model(weights) } })
-      const { found, grown } = yield* elsewhere(variables, "model.safetensors")
-      assert.strictEqual(found[0]?.digest, sha256(weights))
-      assert.isBelow(grown, 12_000_000)
-    }))
-
-  it.live("says which folder of the cache cannot be written", () =>
-    Effect.gen(function*() {
-      const { home, read } = yield* session
-      fs.writeFileSync(path.join(home, "file"), "")
-      const error = yield* Effect.flip(read(Hub.model("org/name"), { HF_HUB_CACHE: path.join(home, "file") }))
-      assert.strictEqual(error._tag, "HubCacheError")
-      assert.match(error.message, /HF_HUB_CACHE/)
     }))
 
   it.live("is planned without its weights, runs, and reruns nothing when a branch moves to the same files", () =>

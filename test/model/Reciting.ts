@@ -1,8 +1,7 @@
 /** Language models that write what they are told to, whatever their prompt: for tests of what is done with their texts. */
 import { Effect } from "effect"
 import { type Parameter, sizeOf } from "../../src/model/Architecture.ts"
-import type { Checkpoint } from "../../src/model/Checkpoint.ts"
-import * as CheckpointModule from "../../src/model/Checkpoint.ts"
+import * as Checkpoint from "../../src/model/Checkpoint.ts"
 import * as Llama from "../../src/model/Llama.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 
@@ -22,7 +21,7 @@ export const following = Effect.fnUntraced(function*(
   overrides: Readonly<Record<string, unknown>> = {}
 ) {
   const config = { ...base, ...overrides }
-  const model = yield* CheckpointModule.modelOf({ config })
+  const model = yield* Checkpoint.modelOf({ config })
   const { config: tokenizerConfig, tokenizer } = Tokenizer.byteLevel()
   const tensors = new Map(model.parameters.map(({ initializer, name, shape }): readonly [string, Parameter] => [
     name,
@@ -33,10 +32,10 @@ export const following = Effect.fnUntraced(function*(
   }
   for (let id = 0; id < 257; id++) put("model.embed_tokens.weight", id, id)
   for (const [from, to] of pairs) put("lm_head.weight", to, from)
-  const checkpoint: Checkpoint = {
+  const checkpoint: Checkpoint.Checkpoint = {
     config,
     tensors,
-    tokenizer: new Map([
+    companions: new Map([
       [Tokenizer.fileNames.tokenizer, tokenizer],
       [Tokenizer.fileNames.config, tokenizerConfig]
     ]),

@@ -45,7 +45,7 @@ describe("TaggedTokens", () => {
       const unknown = yield* Effect.flip(
         TaggedTokens.encode(bertTokenizer, [fine, { words: ["a", "b"], tags: ["O", "B-PER"] }], options)
       )
-      assert.strictEqual(unknown.message, "Row 2, word 2: the tag \"B-PER\" is none of O.")
+      assert.strictEqual(unknown.message, "Row 2, word 2: the tag \"B-PER\" is none of O. The row reads \"a b\".")
       for (const words of [[], ["\u200d"]]) {
         const nothing = yield* Effect.flip(
           TaggedTokens.encode(bertTokenizer, [fine, { words, tags: words.map(() => "O") }], options)

@@ -104,8 +104,30 @@ describe("Pipeline.run", () => {
       const { exit } = yield* observe(Split({ dataset: dataset() }, { fraction: 3 }))
       const error = errorOf(exit)
       assert.instanceOf(error, InvalidParams)
-      assert.match((error as InvalidParams).message, /"split".*fraction/s)
+      assert.match((error as InvalidParams).message, /"split" .*: fraction: expected .*, found 3$/)
     }).pipe(fresh))
+
+  it.effect("refuses them before anything upstream has run", () =>
+    Effect.gen(function*() {
+      const { count } = yield* observe(Split({ dataset: dataset() }, { fraction: 3 }))
+      assert.strictEqual(count("stage.started"), 0)
+    }).pipe(fresh))
+
+  it("refuses names that a stage does not have where it is wired, for who does not compile or spreads", () => {
+    const train = Node.at(Split({ dataset: dataset() }, { fraction: 0.5 }), "train")
+    const params = { learningRate: 0.1, epochs: 1, optimizer: "sgd" } as const
+    const misspelt = { ...params, learningrate: 0.2 }
+    assert.throws(
+      () => FineTune({ train }, misspelt),
+      /"fine-tune" has no parameter "learningrate": .*"learningRate"\?/
+    )
+    const foreign = { ...params, warmup: 3 }
+    assert.throws(() => FineTune({ train }, foreign), /no parameter "warmup": it has learningRate, epochs, optimizer$/)
+    const inputs = { train, chekpoint: undefined }
+    assert.throws(() => FineTune(inputs as { train: typeof train }, params), /no input "chekpoint": .*"checkpoint"\?/)
+    assert.throws(() => FineTune({} as { train: typeof train }, params), /needs the input "train", .* nothing/)
+    assert.doesNotThrow(() => FineTune({ train, checkpoint: undefined }, params))
+  })
 
   it.effect("reports what a stage throws as its defect", () =>
     Effect.gen(function*() {

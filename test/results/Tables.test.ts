@@ -41,7 +41,7 @@ describe("Tables", () => {
   it("are documented column by column", () => {
     const text = fs.readFileSync(new URL("../../docs/tables.md", import.meta.url), "utf8")
     for (const table of Tables.all) {
-      const section = text.split(`\n## \`${table.name}\`\n`)[1]?.split("\n## ")[0] ?? ""
+      const section = text.split(`\n## \`${table.name}\`\n`)[1]?.split(/\n##+ /)[0] ?? ""
       const lines = section.split("\n").filter((line) => line.startsWith("|"))
       assert.deepStrictEqual(lines, linesOf(table), `docs/tables.md, ${table.name}`)
     }

@@ -60,10 +60,11 @@ describe("Tables.recorded", () => {
 
   it.effect("writes them after a failure as well, and reports that failure", () =>
     onDisk(Effect.gen(function*() {
-      const failing = Split({ dataset: Load({}, { name: "toy" }) }, { fraction: 3 })
+      const train = Node.at(Split({ dataset: Load({}, { name: "toy" }) }, { fraction: 0.5 }), "train")
+      const failing = FineTune({ train }, { learningRate: 2, epochs: 1, optimizer: "sgd" })
       const error = yield* Effect.flip(Tables.recorded(Pipeline.run(failing)))
-      assert.strictEqual(error._tag, "InvalidParams")
-      const { rows } = yield* Query.run("select stage from runs")
-      assert.deepStrictEqual(rows, [{ stage: "load" }])
+      assert.strictEqual(error._tag, "Diverged")
+      const { rows } = yield* Query.run("select stage from runs where error is null order by stage")
+      assert.deepStrictEqual(rows, [{ stage: "load" }, { stage: "split" }])
     })))
 })

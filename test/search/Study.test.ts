@@ -33,6 +33,27 @@ const space = Space.make({
   optimizer: Space.choice(["adamw", "sgd"])
 })
 
+/** What the compiler lets nobody write. */
+const unchecked = (options: object) =>
+  Study.make("unchecked", {
+    space,
+    scheduler: SuccessiveHalving.make({ budgets: [1, 3] }),
+    trials: 2,
+    trial: () =>
+      Evaluate({
+        model: FineTune(
+          { train: Node.at(Split({ dataset: Load({}, { name: "toy" }) }, { fraction: 0.25 }), "train") },
+          {
+            learningRate: 0.1,
+            epochs: 1,
+            optimizer: "sgd"
+          }
+        ),
+        validation: Node.at(Split({ dataset: Load({}, { name: "toy" }) }, { fraction: 0.25 }), "validation")
+      }),
+    ...options as { readonly minimize: "loss" }
+  })
+
 const study = (options: { readonly trials?: number; readonly maxRate?: number } = {}) => {
   const split = Split({ dataset: Load({}, { name: "toy" }) }, { fraction: 0.25 })
   return Study.make("search", {
@@ -57,6 +78,14 @@ const study = (options: { readonly trials?: number; readonly maxRate?: number } 
 }
 
 describe("Study", () => {
+  it("names the numbers that there are where its objective is none of them, for who does not compile", () => {
+    for (const minimize of ["accuracy", "nested", "nested.recall", "loss.mean", "label", ""]) {
+      assert.throws(() => unchecked({ minimize }), /study, minimize: found .* one of loss, nested\.accuracy$/)
+    }
+    assert.throws(() => unchecked({}), /study, objective: found none/)
+    assert.doesNotThrow(() => unchecked({ maximize: "nested.accuracy" }))
+  })
+
   it.effect("promotes from the checkpoint of the rung below, and never trains a prefix twice", () =>
     Effect.gen(function*() {
       const { count, events, exit } = yield* observe(study())

@@ -132,6 +132,32 @@ describe("valueAndGradients", () => {
       tf.dispose(parameters)
     }).pipe(Effect.provide(Backend.layer("wasm"))))
 
+  it.effect("keeps nothing of what comes before the first argument", () =>
+    Effect.gen(function*() {
+      const { tf } = yield* Backend
+      const meter = Heap.meter((tf.backend() as unknown as Heap.WasmBackend).wasm)
+      const { loss, upload } = yield* transformer
+      const parameters = upload(tf)
+      /** The topmost parameters, with all others as they are. */
+      const peakOf = (count: number) => {
+        const xs = parameters.slice(-count)
+        const before = meter.live()
+        meter.reset()
+        const found = Backpropagation.valueAndGradients(tf, () => loss(tf, parameters), xs)
+        const peak = meter.peak() - before
+        const gradients = numbers(found.gradients)
+        tf.dispose([found.value, ...found.gradients])
+        return { peak, gradients }
+      }
+      const all = peakOf(parameters.length), topmost = peakOf(2)
+      // The gradients that are not asked for would be some of it, and a quarter is none of those.
+      const unasked = 4 * parameters.slice(0, -2).reduce((sum, { size }) => sum + size, 0)
+      assert.isBelow(topmost.peak, 0.75 * (all.peak - unasked))
+      assert.deepStrictEqual(topmost.gradients, all.gradients.slice(-2))
+      meter.stop()
+      tf.dispose(parameters)
+    }).pipe(Effect.provide(Backend.layer("wasm"))))
+
   it.effect("leaves nothing behind when the function or a gradient throws", () =>
     Effect.gen(function*() {
       const { tf } = yield* Backend

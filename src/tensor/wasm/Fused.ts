@@ -1,4 +1,4 @@
-/** The fused kernels on WebAssembly: addresses and extents for the functions of `Library`. */
+/** Fused kernels on WebAssembly: addresses and extents for the functions of `Library`. */
 import { names } from "../FusedKernels.ts"
 import type { KernelFunc, TensorInfo } from "../TensorFlow.ts"
 import { addressOf, type KernelCall, sizeOf, type WasmBackend } from "./Heap.ts"
@@ -170,101 +170,6 @@ const attentionGradient =
     return [dQ, dK, dV]
   }
 
-interface Heads {
-  readonly heads: number
-}
-
-/** The heads are not parted: each reads its columns out of the joint rows, and writes its columns of the result. */
-const selfAttention = (library: Library) =>
-({ attrs: { heads }, backend, inputs: { factors, mask, qkv } }: KernelCall<
-  Inputs<"qkv"> & { readonly mask?: TensorInfo; readonly factors?: TensorInfo },
-  Heads
->) => {
-  const [batch, time, joint] = qkv.shape as [number, number, number]
-  const width = joint / 3, size = width / heads
-  const out = float32(backend, [batch, time, width]), weights = float32(backend, [batch, heads, time, time])
-  const from = addressOf(backend, qkv), to = addressOf(backend, out), weightsAt = addressOf(backend, weights)
-  const maskAt = maskOf(backend, mask, [batch, heads], time, time)
-  const factorsAt = factors === undefined ? 0 : addressOf(backend, factors)
-  const dropped = factors === undefined ? undefined : float32(backend, [time, time])
-  const droppedAt = dropped === undefined ? 0 : addressOf(backend, dropped)
-  for (let row = 0; row < batch; row++) {
-    for (let head = 0; head < heads; head++) {
-      const q = from + 4 * (row * time * joint + head * size)
-      const index = row * heads + head
-      library.attend(
-        q,
-        joint,
-        q + 4 * width,
-        joint,
-        q + 8 * width,
-        joint,
-        maskAt(index),
-        factorsAt === 0 ? 0 : factorsAt + 4 * index * time * time,
-        droppedAt,
-        weightsAt + 4 * index * time * time,
-        to + 4 * (row * time * width + head * size),
-        width,
-        time,
-        time,
-        size,
-        size,
-        1 / Math.sqrt(size),
-        library.scratch
-      )
-    }
-  }
-  if (dropped !== undefined) backend.disposeData(dropped.dataId)
-  return [out, weights]
-}
-
-const selfAttentionGradient = (library: Library) =>
-(
-  { attrs: { heads, kept }, backend, inputs: { dy, qkv, weights } }: KernelCall<
-    Inputs<"qkv" | "weights" | "dy">,
-    Heads & { readonly kept: number }
-  >
-) => {
-  const [batch, time, joint] = qkv.shape as [number, number, number]
-  const width = joint / 3, size = width / heads
-  const out = float32(backend, qkv.shape), dScores = float32(backend, [time, time])
-  const spare = kept === 0 ? undefined : float32(backend, [time, time])
-  const from = addressOf(backend, qkv), to = addressOf(backend, out)
-  const dyAt = addressOf(backend, dy), weightsAt = addressOf(backend, weights)
-  for (let row = 0; row < batch; row++) {
-    for (let head = 0; head < heads; head++) {
-      const offset = 4 * (row * time * joint + head * size)
-      library.attendGradient(
-        from + offset,
-        joint,
-        from + offset + 4 * width,
-        joint,
-        from + offset + 8 * width,
-        joint,
-        weightsAt + 4 * (row * heads + head) * time * time,
-        dyAt + 4 * (row * time * width + head * size),
-        width,
-        to + offset,
-        to + offset + 4 * width,
-        to + offset + 8 * width,
-        addressOf(backend, dScores),
-        spare === undefined ? 0 : addressOf(backend, spare),
-        kept,
-        0,
-        time,
-        time,
-        size,
-        size,
-        1 / Math.sqrt(size),
-        library.scratch
-      )
-    }
-  }
-  backend.disposeData(dScores.dataId)
-  if (spare !== undefined) backend.disposeData(spare.dataId)
-  return out
-}
-
 const dropoutFactors = (library: Library) =>
 (
   { attrs: { key0, key1, kept, size, step, stream, threshold }, backend }: KernelCall<
@@ -315,19 +220,18 @@ const crossEntropyGradient = (library: Library) =>
 }
 
 /** Every fused kernel, by the name under which the operations look for it. */
-export const kernels = (library: Library): Readonly<Record<string, KernelFunc>> => ({
-  [names.linear]: linear(library) as unknown as KernelFunc,
-  [names.layerNorm]: layerNorm(library) as unknown as KernelFunc,
-  [names.layerNormGradient]: layerNormGradient(library) as unknown as KernelFunc,
-  [names.gelu]: elementwise(library.gelu) as unknown as KernelFunc,
-  [names.geluGradient]: elementwiseGradient(library.geluGradient) as unknown as KernelFunc,
-  [names.exactGelu]: elementwise(library.exactGelu) as unknown as KernelFunc,
-  [names.exactGeluGradient]: elementwiseGradient(library.exactGeluGradient) as unknown as KernelFunc,
-  [names.attention]: attention(library) as unknown as KernelFunc,
-  [names.attentionGradient]: attentionGradient(library) as unknown as KernelFunc,
-  [names.selfAttention]: selfAttention(library) as unknown as KernelFunc,
-  [names.crossEntropy]: crossEntropy(library) as unknown as KernelFunc,
-  [names.crossEntropyGradient]: crossEntropyGradient(library) as unknown as KernelFunc,
-  [names.dropoutFactors]: dropoutFactors(library) as unknown as KernelFunc,
-  [names.selfAttentionGradient]: selfAttentionGradient(library) as unknown as KernelFunc
-})
+export const kernels = (library: Library) =>
+  ({
+    [names.linear]: linear(library),
+    [names.layerNorm]: layerNorm(library),
+    [names.layerNormGradient]: layerNormGradient(library),
+    [names.gelu]: elementwise(library.gelu),
+    [names.geluGradient]: elementwiseGradient(library.geluGradient),
+    [names.exactGelu]: elementwise(library.exactGelu),
+    [names.exactGeluGradient]: elementwiseGradient(library.exactGeluGradient),
+    [names.attention]: attention(library),
+    [names.attentionGradient]: attentionGradient(library),
+    [names.crossEntropy]: crossEntropy(library),
+    [names.crossEntropyGradient]: crossEntropyGradient(library),
+    [names.dropoutFactors]: dropoutFactors(library)
+  }) as unknown as Readonly<Record<string, KernelFunc>>

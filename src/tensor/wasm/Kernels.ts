@@ -4,6 +4,7 @@
 import type { KernelConfig, KernelFunc, TensorInfo, Tf } from "../TensorFlow.ts"
 import * as Fused from "./Fused.ts"
 import * as FusedDecoder from "./FusedDecoder.ts"
+import * as FusedSelfAttention from "./FusedSelfAttention.ts"
 import { gather } from "./Gather.ts"
 import { guardAllocation, type KernelCall, view, type WasmBackend } from "./Heap.ts"
 import { type Library, library } from "./Library.ts"
@@ -36,7 +37,11 @@ const replacements: Readonly<Record<string, Replacement>> = {
 /** Kernels that the stock backend lacks. */
 const additions = (library: Library | undefined): Readonly<Record<string, KernelFunc>> => ({
   UnsortedSegmentSum: unsortedSegmentSum,
-  ...(library === undefined ? {} : { ...Fused.kernels(library), ...FusedDecoder.kernels(library) })
+  ...(library === undefined ? {} : {
+    ...Fused.kernels(library),
+    ...FusedDecoder.kernels(library),
+    ...FusedSelfAttention.kernels(library)
+  })
 })
 
 const backendName = "wasm"

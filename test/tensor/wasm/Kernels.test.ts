@@ -39,8 +39,32 @@ describe("BatchMatMul", () => {
       parity(product(7, 9, 11, [], [5])),
       // Across the borders of the blocks that products are done in.
       parity(product(13, 300, 530, [], [])),
-      parity(product(7, 600, 9, [], []))
+      parity(product(7, 600, 9, [], [])),
+      // Few rows are multiplied in another way.
+      parity(product(1, 700, 150, [], [])),
+      parity(product(3, 259, 131, [], [])),
+      parity(product(4, 513, 129, [2], [2]))
     ]))
+
+  it.effect.prop(
+    "gives a row the same bits by itself, among a few and among many",
+    [extent(14, 1), extent(256, 1), extent(300, 1)],
+    ([m, k, n]) =>
+      Effect.gen(function*() {
+        // Products that are no deeper than a block, of whole tiles where there are many rows and columns.
+        const [all, ...found] = yield* on("wasm", (tf) => {
+          const a = tensor(tf, [24, k], 1), b = tensor(tf, [k, 8 * Math.ceil(n / 8)], 2)
+          const columns = tf.slice(b, [0, 0], [k, n])
+          const some = [m, 1, 2, 3].flatMap((count) => {
+            const few = tf.slice(a, [0, 0], [Math.min(count, m), k])
+            return [tf.matMul(few, columns), tf.matMul(few, tf.transpose(columns), false, true)]
+          })
+          return [tf.slice(tf.matMul(a, b), [0, 0], [24, n]), ...some]
+        })
+        for (const { values } of found) assert.deepStrictEqual(values, all!.values.slice(0, values.length))
+      }),
+    runs(30)
+  )
 
   it.effect.prop(
     "broadcasts batches as if they were written out",
