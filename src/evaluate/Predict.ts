@@ -143,15 +143,25 @@ const ensureFits = (model: Model, held: number, examples: ReadonlyArray<Examples
   })
 }
 
-type OnBatch = (indices: Uint32Array, batch: Examples.Batch, logits: Float32Array) => void
+/** Some of a batch's supervised rows, in order. */
+interface Rows {
+  readonly indices: Uint32Array
+  readonly batch: Examples.Batch
+  /** Which of the rows is the first of these. */
+  readonly first: number
+  readonly count: number
+  /** Row-major `[count, outputs]`. */
+  readonly logits: Float32Array
+}
 
-/** Hands over each batch with the logits of its supervised rows. */
-const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options, onBatch: OnBatch) {
+/** Hands over the logits of the supervised rows of each batch, so many rows at once that they are not too large. */
+const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options, onRows: (rows: Rows) => void) {
   const { memoryLimit = Infinity, tf } = yield* Backend
   const { batchSize = 64, checkpoint, examples } = options
   const fused = Memory.hasFusedBody(tf)
   const held = Uploaded.bytesOf(checkpoint)
   const budget = Math.min(largestBudget, memoryLimit - held)
+  const atOnce = Memory.rowsAtOnce(model)
   yield* ensureFits(model, held, examples, fused)
   yield* Uploaded.using(
     model,
@@ -159,15 +169,27 @@ const forEachBatch = Effect.fnUntraced(function*(model: Model, options: Options,
     Effect.fnUntraced(function*(weights) {
       for (const indices of batchesOf(model, examples, batchSize, budget, fused)) {
         const batch = Examples.collate(model, examples, Examples.oneEach(indices))
-        const logits = yield* Effect.uninterruptible(Effect.promise(async () => {
-          const rows = tf.tidy(() => model.logits(tf, weights, model.hidden(tf, weights, batch, { rows: batch.rows })))
-          try {
-            return await rows.data<"float32">()
-          } finally {
-            rows.dispose()
-          }
-        }))
-        onBatch(indices, batch, logits)
+        yield* Effect.acquireUseRelease(
+          Effect.sync(() => tf.tidy(() => model.hidden(tf, weights, batch, { rows: batch.rows }))),
+          Effect.fnUntraced(function*(hidden) {
+            const [all, width] = hidden.shape
+            for (let first = 0; first < all; first += atOnce) {
+              const count = Math.min(atOnce, all - first)
+              const logits = yield* Effect.uninterruptible(Effect.promise(async () => {
+                const rows = tf.tidy(() =>
+                  model.logits(tf, weights, count === all ? hidden : tf.slice(hidden, [first, 0], [count, width]))
+                )
+                try {
+                  return await rows.data<"float32">()
+                } finally {
+                  rows.dispose()
+                }
+              }))
+              onRows({ indices, batch, first, count, logits })
+            }
+          }),
+          (hidden) => Effect.sync(() => hidden.dispose())
+        )
         yield* turn
       }
     })
@@ -189,6 +211,16 @@ const argmax = (values: Float32Array, start: number, length: number): number => 
   for (let i = 1; i < length; i++) if (values[start + i]! > values[start + best]!) best = i
   return best
 }
+
+const total = (values: Float64Array | Int32Array): number => {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum
+}
+
+/** Which example a supervised row of a batch belongs to. */
+const exampleOf = (indices: Uint32Array, { rows, time }: Examples.Batch, row: number): number =>
+  indices[Math.floor(rows[row]! / time)]!
 
 /** The model of a checkpoint, if it has the head that is asked for. */
 const modelWith = Effect.fnUntraced(function*(options: Options, head: Head, verb: string) {
@@ -224,17 +256,18 @@ export const classify: (options: Options) => Effect.Effect<Classes, PredictError
     const probabilities = new Float32Array(examples.length * classes)
     const predicted = new Int32Array(examples.length)
     const losses = new Float32Array(examples.length).fill(NaN)
-    yield* forEachBatch(model, options, (indices, _batch, rows) => {
-      for (const [row, index] of indices.entries()) {
+    yield* forEachBatch(model, options, ({ count, first, indices, logits: found }) => {
+      for (let row = 0; row < count; row++) {
+        const index = indices[first + row]!
         const start = row * classes, into = index * classes
-        const normalizer = logSumExp(rows, start, classes)
+        const normalizer = logSumExp(found, start, classes)
         for (let i = 0; i < classes; i++) {
-          logits[into + i] = rows[start + i]!
-          probabilities[into + i] = Math.exp(rows[start + i]! - normalizer)
+          logits[into + i] = found[start + i]!
+          probabilities[into + i] = Math.exp(found[start + i]! - normalizer)
         }
-        predicted[index] = argmax(rows, start, classes)
+        predicted[index] = argmax(found, start, classes)
         const label = examples[index]!.label
-        if (label !== undefined) losses[index] = normalizer - rows[start + label]!
+        if (label !== undefined) losses[index] = normalizer - found[start + label]!
       }
     })
     return { classes, logits, probabilities, predicted, losses, meanLoss: meanOver(losses, examples, "label") }
@@ -248,8 +281,8 @@ export const score: (options: Options) => Effect.Effect<Scores, PredictError, Ba
     const { examples } = options
     if (examples.length > 0) yield* Examples.check(model, examples, false)
     const predicted = new Float32Array(examples.length)
-    yield* forEachBatch(model, options, (indices, _batch, rows) => {
-      for (const [row, index] of indices.entries()) predicted[index] = rows[row * model.outputs]!
+    yield* forEachBatch(model, options, ({ count, first, indices, logits }) => {
+      for (let row = 0; row < count; row++) predicted[indices[first + row]!] = logits[row * model.outputs]!
     })
     const losses = Float32Array.from(examples, ({ score }, index) => ((score ?? NaN) - predicted[index]!) ** 2)
     return { predicted, losses, meanLoss: meanOver(losses, examples, "score") }
@@ -269,24 +302,20 @@ export const tag: (options: Options) => Effect.Effect<Tags, PredictError, Backen
     const counts = examples.map((example) => Examples.predictions(model, example))
     const logits = counts.map((count) => new Float32Array(count * classes))
     const predicted = counts.map((count) => new Int32Array(count))
-    const losses = new Float32Array(examples.length)
-    let sum = 0, positions = 0
-    yield* forEachBatch(model, options, (indices, batch, rows) => {
-      let at = 0
-      for (const index of indices) {
-        let nats = 0
-        for (let position = 0; position < counts[index]!; position++, at++) {
-          const start = at * classes
-          logits[index]!.set(rows.subarray(start, start + classes), position * classes)
-          predicted[index]![position] = argmax(rows, start, classes)
-          nats += logSumExp(rows, start, classes) - rows[start + batch.targets[at]!]!
-        }
-        losses[index] = nats / counts[index]!
-        sum += nats
-        positions += counts[index]!
+    const nats = new Float64Array(examples.length)
+    const seen = new Int32Array(examples.length)
+    yield* forEachBatch(model, options, ({ batch, count, first, indices, logits: found }) => {
+      for (let row = 0; row < count; row++) {
+        const index = exampleOf(indices, batch, first + row)
+        const start = row * classes, position = seen[index]!++
+        logits[index]!.set(found.subarray(start, start + classes), position * classes)
+        predicted[index]![position] = argmax(found, start, classes)
+        nats[index]! += logSumExp(found, start, classes) - found[start + batch.targets[first + row]!]!
       }
     })
-    return { classes, logits, predicted, losses, meanLoss: sum / positions }
+    const losses = Float32Array.from(nats, (sum, index) => sum / counts[index]!)
+    const positions = counts.reduce((sum, count) => sum + count, 0)
+    return { classes, logits, predicted, losses, meanLoss: total(nats) / positions }
   }
 )
 
@@ -298,20 +327,15 @@ export const languageLoss: (options: Options) => Effect.Effect<LanguageLoss, Pre
     yield* Examples.check(model, examples)
     const nats = new Float64Array(examples.length)
     const counts = new Int32Array(examples.length), right = new Int32Array(examples.length)
-    yield* forEachBatch(model, options, (indices, batch, rows) => {
-      for (const [position, target] of batch.targets.entries()) {
-        const start = position * model.outputs
-        const index = indices[Math.floor(batch.rows[position]! / batch.time)]!
-        nats[index]! += logSumExp(rows, start, model.outputs) - rows[start + target]!
+    yield* forEachBatch(model, options, ({ batch, count, first, indices, logits }) => {
+      for (let row = 0; row < count; row++) {
+        const start = row * model.outputs, target = batch.targets[first + row]!
+        const index = exampleOf(indices, batch, first + row)
+        nats[index]! += logSumExp(logits, start, model.outputs) - logits[start + target]!
         counts[index]!++
-        if (argmax(rows, start, model.outputs) === target) right[index]!++
+        if (argmax(logits, start, model.outputs) === target) right[index]!++
       }
     })
-    const total = (values: Float64Array | Int32Array): number => {
-      let sum = 0
-      for (const value of values) sum += value
-      return sum
-    }
     const tokens = total(counts)
     const meanLoss = total(nats) / tokens
     return {

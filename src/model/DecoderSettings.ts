@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Config, InvalidConfig } from "./Architecture.ts"
-import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
+import { Count, decode, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Heads from "./Heads.ts"
 import * as Rotary from "./Rotary.ts"
 
@@ -119,9 +119,7 @@ export const read = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Settings, InvalidConfig> {
   const { defaults, modelType } = variant
   const invalid = (field: string, reason: string) => new InvalidConfig({ modelType, field, reason })
-  const fields = yield* Schema.decodeEffect(Fields)(config).pipe(
-    Effect.mapError((error) => invalid("holds", `a value that is not allowed: ${error.message}`))
-  )
+  const fields = yield* decode(modelType, Fields, config)
   const layers = fields.num_hidden_layers ?? 32
   const refusal = unsupported(variant, fields, layers)
   if (refusal !== undefined) return yield* refusal

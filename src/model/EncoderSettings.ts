@@ -3,9 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as RowProblem from "../store/RowProblem.ts"
 import { type Config, InvalidConfig } from "./Architecture.ts"
-import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
+import { Count, decode, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Heads from "./Heads.ts"
 
 /** Fields that every encoder has. */
@@ -94,18 +93,6 @@ export interface Settings {
 }
 
 type EncoderFields = Schema.Struct.Type<typeof ofEncoders>
-
-const decode = <S extends Schema.Codec<unknown, unknown>>(
-  modelType: string,
-  fields: S,
-  config: Config
-): Effect.Effect<S["Type"], InvalidConfig> =>
-  Schema.decodeEffect(fields)(config).pipe(
-    Effect.mapError(({ issue }) => {
-      const { expected, field, found } = RowProblem.ofIssue(issue, config)
-      return new InvalidConfig({ modelType, field, reason: `is ${found}; expected ${expected}` })
-    })
-  )
 
 /** A setting that would change what is computed, and that nothing here computes. */
 const unsupported = (modelType: string, fields: EncoderFields): InvalidConfig | undefined => {

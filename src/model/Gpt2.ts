@@ -21,7 +21,7 @@ import {
   type Weights
 } from "./Architecture.ts"
 import * as Attention from "./Attention.ts"
-import { Count, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
+import { Count, decode, field, Layers, ofEveryFamily, Positive, Rate } from "./ConfigFields.ts"
 import * as Dropout from "./Dropout.ts"
 import { footprint } from "./Gpt2Footprint.ts"
 import * as Heads from "./Heads.ts"
@@ -87,9 +87,7 @@ const unsupported = (fields: typeof Fields.Type): InvalidConfig | undefined => {
 
 /** Reads config.json; what it leaves out has GPT2Config's default. */
 const readSettings = Effect.fnUntraced(function*(config: Config) {
-  const fields = yield* Schema.decodeEffect(Fields)(config).pipe(
-    Effect.mapError((error) => invalid("holds", `a value that is not allowed: ${error.message}`))
-  )
+  const fields = yield* decode(modelType, Fields, config)
   const refusal = unsupported(fields)
   if (refusal !== undefined) return yield* refusal
   const width = fields.n_embd ?? 768

@@ -106,7 +106,6 @@ const index = "model.safetensors.index.json"
 /** Files that a model may do without. */
 const optional: ReadonlyArray<string> = [
   "config.json",
-  "generation_config.json",
   ...companionFiles,
   ...Object.values(Adapter.fileNames)
 ]

@@ -14,8 +14,9 @@ export const InitializeModel = Stage.make("initialize-model", {
   output: PretrainedModel.PretrainedModel,
   error: PretrainedModel.ModelError,
   run: Effect.fn("InitializeModel")(function*({ like }, { seed }) {
-    const { companions, config } = yield* PretrainedModel.load(like.files)
-    const files = { tokenizer: companions.get("tokenizer.json")!, config: companions.get("tokenizer_config.json")! }
-    return yield* PretrainedModel.store(yield* Checkpoint.untrained(config, files, seed))
+    const checkpoint = yield* PretrainedModel.load(like.files)
+    const { files } = yield* Checkpoint.tokenizerOf(checkpoint)
+    const { companions } = checkpoint
+    return yield* PretrainedModel.store({ ...yield* Checkpoint.untrained(checkpoint.config, files, seed), companions })
   })
 })

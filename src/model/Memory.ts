@@ -127,6 +127,16 @@ export const hasFusedBody = (tf: Tf): boolean =>
 export const numbersOf = ({ parameters }: Pick<Model, "parameters">): number =>
   parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
 
+/** Numbers of logits that are there at once: of a large vocabulary those of a batch would be more than all else. */
+const largestLogits = 2 ** 24
+
+/**
+ * How many rows of logits a prediction has at once, at most. The products of some rows are done in sixes, so that each row
+ * is the same among these as among all.
+ */
+export const rowsAtOnce = ({ outputs }: Pick<Model, "outputs">): number =>
+  6 * Math.max(1, Math.floor(largestLogits / outputs / 6))
+
 /** The most bytes that are live at once while a batch passes through a model without gradients, its logits with them. */
 export const forwardBytes = (
   { footprint, outputs }: Pick<Model, "footprint" | "outputs">,
@@ -135,7 +145,11 @@ export const forwardBytes = (
 ): number => {
   const { head, hidden, predicting } = footprint(extent, { dropout: false, fused })
   // Without the fused product a head that is stored the other way round is turned first.
-  return Math.ceil(4 * Math.max(predicting, hidden + extent.rows * outputs + (fused ? 0 : head)) * margin)
+  const atOnce = rowsAtOnce({ outputs })
+  // Some of the hidden states are cut out of all of them.
+  const states = extent.rows > atOnce ? 2 * hidden : hidden
+  const logits = Math.min(extent.rows, atOnce) * outputs
+  return Math.ceil(4 * Math.max(predicting, states + logits + (fused ? 0 : head)) * margin)
 }
 
 /** Node, Effect and TensorFlow.js without a model, measured. */

@@ -9,6 +9,7 @@ import * as Safetensors from "../../src/model/Safetensors.ts"
 import * as Tokenizer from "../../src/model/Tokenizer.ts"
 import * as Weights from "../../src/model/Weights.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
+import * as Heap from "../../src/tensor/wasm/Heap.ts"
 import * as AdapterFixtures from "../model/AdapterFixtures.ts"
 import * as Reference from "../model/Reference.ts"
 
@@ -104,6 +105,24 @@ layer(Backend.layer("wasm"))("Predict", (it) => {
         assert.deepStrictEqual([found.counts[index], found.right[index]], [count, right])
       }
       assert.closeTo(found.accuracy, found.right.reduce((a, b) => a + b) / found.tokens, 1e-12)
+    }))
+
+  it.effect("never has the logits of a large vocabulary all at once, and gives the same for them", () =>
+    Effect.gen(function*() {
+      const config = Gpt2.config({ vocabularySize: 60_000, positions: 24, width: 8, layers: 1, heads: 1 })
+      const checkpoint = yield* Checkpoint.untrained(config, Tokenizer.byteLevel(), 1)
+      const examples = Array.from({ length: 32 }, (_, text): Example => ({
+        tokens: Int32Array.from({ length: 24 - text % 3 }, (_, i) => (text * 7919 + i * 104_729) % 60_000)
+      }))
+      const { tf } = yield* Backend
+      const meter = Heap.meter((tf.backend() as unknown as Heap.WasmBackend).wasm)
+      const found = yield* Predict.languageLoss({ checkpoint, examples })
+      // The weights are 2 MB; the logits of all 700 predictions would be 170 MB.
+      assert.isBelow(meter.peak(), 90e6)
+      meter.stop()
+      const few = yield* Predict.languageLoss({ checkpoint, examples, batchSize: 4 })
+      assert.deepStrictEqual([found.counts, found.right], [few.counts, few.right])
+      for (const [index, loss] of found.losses.entries()) assert.closeTo(loss, few.losses[index]!, 1e-5)
     }))
 
   it.effect("gives the logits of PEFT for a classifier with an adapter", () =>

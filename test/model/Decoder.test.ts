@@ -143,9 +143,13 @@ describe("the config of a decoder", () => {
       ["heads of an odd size", { head_dim: 7 }, "head_dim"],
       ["a padding token beyond the vocabulary", { pad_token_id: 96 }, "pad_token_id"],
       ["a rotary embedding that is not implemented", { rope_scaling: { type: "su" } }, "rope_scaling.rope_type"],
-      ["a negative number of layers", { num_hidden_layers: -1 }, "holds"],
-      ["a number of layers that would fill the memory with names", { num_hidden_layers: 2 ** 31 - 1 }, "holds"],
-      ["a vocabulary that is text", { vocab_size: "many" }, "holds"],
+      ["a negative number of layers", { num_hidden_layers: -1 }, "num_hidden_layers"],
+      [
+        "a number of layers that would fill the memory with names",
+        { num_hidden_layers: 2 ** 31 - 1 },
+        "num_hidden_layers"
+      ],
+      ["a vocabulary that is text", { vocab_size: "many" }, "vocab_size"],
       [
         "a layer that looks back only so far",
         { ...qwen, layer_types: ["full_attention", "sliding_attention"] },

@@ -62,9 +62,9 @@ describe("Gpt2", () => {
     const [what, change, field] of [
       ["an activation that is not implemented", { activation_function: "relu" }, "activation_function"],
       ["heads that do not divide the width", { n_head: 5 }, "n_embd"],
-      ["a negative number of layers", { n_layer: -1 }, "holds"],
-      ["a number of layers that would fill the memory with names", { n_layer: 2 ** 31 - 1 }, "holds"],
-      ["a vocabulary that is text", { vocab_size: "many" }, "holds"],
+      ["a negative number of layers", { n_layer: -1 }, "n_layer"],
+      ["a number of layers that would fill the memory with names", { n_layer: 2 ** 31 - 1 }, "n_layer"],
+      ["a vocabulary that is text", { vocab_size: "many" }, "vocab_size"],
       ["an untied head", { tie_word_embeddings: false }, "tie_word_embeddings"]
     ] as const
   ) {

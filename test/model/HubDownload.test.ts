@@ -129,7 +129,8 @@ describe("a download from the hub", () => {
       hub.repositories.set("org/name", { revisions: { main: model(weights) } })
       const { found, grown } = yield* elsewhere(variables, "model.safetensors")
       assert.strictEqual(found[0]?.digest, sha256(weights))
-      assert.isBelow(grown, 12_000_000)
+      // Less than the file: a part of it at a time, and what the process had to collect.
+      assert.isBelow(grown, 24_000_000)
     }))
 
   it.live("says which folder of the cache cannot be written", () =>
