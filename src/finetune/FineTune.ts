@@ -15,7 +15,7 @@ import * as Splits from "../dataset/Splits.ts"
 import * as TaggedWords from "../dataset/TaggedWords.ts"
 import type { Head } from "../model/Architecture.ts"
 import * as Checkpoint from "../model/Checkpoint.ts"
-import { InvalidExample } from "../model/Examples.ts"
+import { type Example, InvalidExample } from "../model/Examples.ts"
 import * as Family from "../model/Family.ts"
 import * as PretrainedModel from "../model/PretrainedModel.ts"
 import * as Supervision from "../model/Supervision.ts"
@@ -47,21 +47,29 @@ const start = Effect.fnUntraced(function*(
     origin,
     tokenizer,
     longest,
-    tokensOf: (texts: ReadonlyArray<string>) =>
-      Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
+    tokensOf: Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
+      const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
+      // Only what fills the length can have been longer.
+      const isCut = (text: string, index: number) =>
+        tokens[index]!.length === longest && tokenizer.encode(text).length > longest
+      return { tokens, truncated: texts.filter(isCut).length }
+    })
   }
 })
 
+/** The examples of a side, and what became of those that were too long. */
+interface Side extends Training.TooLong {
+  readonly examples: ReadonlyArray<Example>
+}
+
 /** Examples of the training side, and of the validation side where it is wired. */
-const both = Effect.fnUntraced(function*<Split, A, E, R>(
+const both = Effect.fnUntraced(function*<Split, E, R>(
   train: Split,
   validation: Split | undefined,
-  read: (split: Split) => Effect.Effect<A, E, R>
+  read: (split: Split) => Effect.Effect<Side, E, R>
 ) {
-  return {
-    examples: yield* read(train),
-    ...(validation === undefined ? {} : { validation: yield* read(validation) })
-  }
+  const { examples, ...tooLong } = yield* read(train)
+  return { examples, tooLong, ...(validation === undefined ? {} : { validation: (yield* read(validation)).examples }) }
 })
 
 /**
@@ -85,13 +93,14 @@ export const FineTune = Stage.make("fine-tune", {
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainSplit | Splits.ValidationSplit) {
       const rows = yield* Artifact.readTable(LabeledText.LabeledText, examples)
-      const tokens = yield* tokensOf(rows.map(({ text }) => text))
-      return yield* Effect.forEach(rows, ({ label, text }, index) => {
-        const known = indexOf.get(label)
-        return known === undefined
+      const { tokens, truncated } = yield* tokensOf(rows.map(({ text }) => text))
+      const known = yield* Effect.forEach(rows, ({ label, text }, index) => {
+        const found = indexOf.get(label)
+        return found === undefined
           ? Effect.fail(InvalidExample.unknownLabel(index, { text, label }, labels))
-          : Effect.succeed({ tokens: tokens[index]!, label: known })
+          : Effect.succeed({ tokens: tokens[index]!, label: found })
       })
+      return { examples: known, truncated, dropped: 0 }
     })
     return yield* Training.run({
       origin,
@@ -119,8 +128,8 @@ export const FineTuneScores = Stage.make("fine-tune-scores", {
     const { origin, tokensOf } = yield* start(model, "sequence-regression", hyperparameters)
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainScores | Splits.ValidationScores) {
       const rows = yield* Artifact.readTable(ScoredText.ScoredText, examples)
-      const tokens = yield* tokensOf(rows.map(({ text }) => text))
-      return rows.map(({ score }, index) => ({ tokens: tokens[index]!, score }))
+      const { tokens, truncated } = yield* tokensOf(rows.map(({ text }) => text))
+      return { examples: rows.map(({ score }, index) => ({ tokens: tokens[index]!, score })), truncated, dropped: 0 }
     })
     return yield* Training.run({
       origin,
@@ -149,7 +158,11 @@ export const FineTuneTags = Stage.make("fine-tune-tags", {
     const { labels } = train
     const read = Effect.fnUntraced(function*({ examples }: Splits.TrainTags | Splits.ValidationTags) {
       const rows = yield* Artifact.readTable(TaggedWords.TaggedWords, examples)
-      return yield* TaggedTokens.encode(tokenizer, rows, { tags: labels, maximumLength: longest })
+      const encoded = yield* TaggedTokens.encode(tokenizer, rows, { tags: labels, maximumLength: longest })
+      // A word without a token of its own at the end of a full sentence was cut off.
+      const isCut = ({ tokens, wordStarts }: TaggedTokens.TaggedTokens) =>
+        tokens.length === longest && wordStarts.at(-1) === -1
+      return { examples: encoded, truncated: encoded.filter(isCut).length, dropped: 0 }
     })
     return yield* Training.run({
       origin,
@@ -182,7 +195,7 @@ export const FineTuneConversations = Stage.make("fine-tune-conversations", {
         ? yield* Checkpoint.chatTemplateOf(origin.checkpoint, tokenizer)
         : undefined
       const encoded = yield* Supervision.encode(tokenizer, rows, { loss, truncation, maximumLength: longest, template })
-      return encoded.examples
+      return { examples: encoded.examples, truncated: encoded.truncated.length, dropped: encoded.dropped.length }
     })
     return yield* Training.run({
       origin,

@@ -41,8 +41,12 @@ export const Pretrain = Stage.make("pretrain", {
       vocabularySize,
       maximumLength: maximumLength - end.length
     })
+    const longest = maximumLength - end.length
+    const isCut = ({ text }: typeof Text.Type, index: number) =>
+      encoded[index]!.length === longest && tokenizer.encode(text).length > longest
     return yield* Training.run({
       origin,
+      tooLong: { truncated: rows.filter(isCut).length, dropped: 0 },
       task: { head: "causal-language-modeling" },
       // The end of a text is predicted too, and is where the next one would begin.
       examples: encoded.map((tokens) => ({

@@ -27,6 +27,10 @@ export class FineTuned extends Schema.Class<FineTuned>("attune/FineTuned")({
   /** Optimizer steps taken, and how many the whole horizon has. */
   steps: Schema.Int,
   totalSteps: Schema.Int,
+  /** Training examples, and how many of them were cut and how many left out because they were too long. */
+  examples: Schema.Int,
+  truncated: Schema.Int,
+  dropped: Schema.Int,
   /** Passes over the training examples. */
   epochs: Schema.Finite,
   /** Whether the run was over before its horizon, because the validation loss had ceased to fall. */
@@ -85,12 +89,21 @@ const stateOf = Effect.fnUntraced(function*({ model, state }: FineTuned, origin:
   return yield* Resume.decode(yield* Artifact.readFile(state), parameters)
 })
 
+/** Training examples that were too long. */
+export interface TooLong {
+  /** Cut to the maximum length. */
+  readonly truncated: number
+  /** Left out. */
+  readonly dropped: number
+}
+
 export interface RunOptions extends Omit<Trainer.Options, "model" | "resume" | "onStep" | "onValidation"> {
   /** The model to start from. */
   readonly origin: PretrainedModel.Loaded
   readonly stopAfterEpochs: number
   /** The run to go on with. */
   readonly checkpoint: FineTuned | undefined
+  readonly tooLong: TooLong
 }
 
 /**
@@ -100,52 +113,56 @@ export interface RunOptions extends Omit<Trainer.Options, "model" | "resume" | "
  * `clip_scale` (what clipping multiplied it with), `epoch`, `tokens`, `supervised` (predictions learned from) and `padding`
  * (its share of the batch); and for validation `loss`.
  */
-export const run = Effect.fnUntraced(function*({ checkpoint, origin, stopAfterEpochs, ...options }: RunOptions) {
-  // A run that ended early has nothing to add at a later rung.
-  if (checkpoint?.stoppedEarly === true) return checkpoint
-  const { log } = yield* MetricLog
-  const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint, origin)
-  const result = yield* Trainer.train({
-    ...options,
-    model: origin.checkpoint,
-    finalState: false,
-    ...(Number.isFinite(stopAfterEpochs) ? { stopAfterEpochs } : {}),
-    ...(resume === undefined ? {} : { resume }),
-    onStep: ({ clipScale, epoch, gradientNorm, learningRate, loss, padding, step, steps, supervised, tokens }) =>
-      log({
-        step: step + 1,
-        steps,
-        split: "train",
-        values: {
-          loss,
-          learning_rate: learningRate,
-          gradient_norm: gradientNorm,
-          clip_scale: clipScale,
-          epoch,
-          tokens,
-          supervised,
-          padding
-        }
-      }),
-    onValidation: ({ loss, step, steps }) => log({ step: step + 1, steps, split: "validation", values: { loss } })
-  })
-  const { state, stoppedEarly, totalSteps } = result
-  const { validation } = state
-  const isOver = stoppedEarly || state.step >= totalSteps
-  return new FineTuned({
-    model: yield* PretrainedModel.store(result.checkpoint, origin),
-    state: isOver
-      ? null
-      : yield* Artifact.writeFile(
-        "state.safetensors",
-        Resume.encode(state, Checkpoint.parametersOf(result.checkpoint))
-      ),
-    steps: state.step,
-    totalSteps,
-    epochs: state.epoch,
-    stoppedEarly,
-    best: Number.isFinite(validation.loss)
-      ? { loss: validation.loss, epochs: validation.step * state.epoch / state.step }
-      : null
-  })
-})
+export const run = Effect.fnUntraced(
+  function*({ checkpoint, origin, stopAfterEpochs, tooLong, ...options }: RunOptions) {
+    // A run that ended early has nothing to add at a later rung.
+    if (checkpoint?.stoppedEarly === true) return checkpoint
+    const { log } = yield* MetricLog
+    const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint, origin)
+    const result = yield* Trainer.train({
+      ...options,
+      model: origin.checkpoint,
+      finalState: false,
+      ...(Number.isFinite(stopAfterEpochs) ? { stopAfterEpochs } : {}),
+      ...(resume === undefined ? {} : { resume }),
+      onStep: ({ clipScale, epoch, gradientNorm, learningRate, loss, padding, step, steps, supervised, tokens }) =>
+        log({
+          step: step + 1,
+          steps,
+          split: "train",
+          values: {
+            loss,
+            learning_rate: learningRate,
+            gradient_norm: gradientNorm,
+            clip_scale: clipScale,
+            epoch,
+            tokens,
+            supervised,
+            padding
+          }
+        }),
+      onValidation: ({ loss, step, steps }) => log({ step: step + 1, steps, split: "validation", values: { loss } })
+    })
+    const { state, stoppedEarly, totalSteps } = result
+    const { validation } = state
+    const isOver = stoppedEarly || state.step >= totalSteps
+    return new FineTuned({
+      model: yield* PretrainedModel.store(result.checkpoint, origin),
+      state: isOver
+        ? null
+        : yield* Artifact.writeFile(
+          "state.safetensors",
+          Resume.encode(state, Checkpoint.parametersOf(result.checkpoint))
+        ),
+      steps: state.step,
+      totalSteps,
+      examples: options.examples.length,
+      ...tooLong,
+      epochs: state.epoch,
+      stoppedEarly,
+      best: Number.isFinite(validation.loss)
+        ? { loss: validation.loss, epochs: validation.step * state.epoch / state.step }
+        : null
+    })
+  }
+)

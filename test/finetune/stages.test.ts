@@ -278,6 +278,37 @@ describe("fine-tuning", () => {
       assert.match(String(error.message), /type "bert" cannot be trained for causal-language-modeling/)
     }))
 
+  it.effect("says how many texts were cut, and how many were left out", () =>
+    Effect.gen(function*() {
+      const params = { learningRate: 0.01, epochs: 1, maximumLength: 18 }
+      const model = Model({}, { family: "gpt2", template })
+      const left = <E>(
+        tuned: Node.Node<{ readonly examples: number; readonly truncated: number; readonly dropped: number }, E>
+      ) => Effect.map(run(tuned), ({ dropped, examples, truncated }) => ({ examples, truncated, dropped }))
+      // "the cat is in Rome" has eighteen bytes, as have all of them.
+      const texts = Rungs.fineTuneThrough({ model, train: Node.at(Labelled({}), "train") }, params, [])
+      assert.deepStrictEqual(yield* left(texts), { examples: 16, truncated: 0, dropped: 0 })
+      const short = Rungs.fineTuneThrough({ model, train: Node.at(Labelled({}), "train") }, {
+        ...params,
+        maximumLength: 17
+      }, [])
+      assert.deepStrictEqual(yield* left(short), { examples: 16, truncated: 16, dropped: 0 })
+      const tags = Rungs.fineTuneTagsThrough({ model, train: Node.at(Tagged({}), "train") }, {
+        ...params,
+        maximumLength: 12
+      }, [])
+      assert.deepStrictEqual(yield* left(tags), { examples: 16, truncated: 16, dropped: 0 })
+      // Of the chats the hen's is the longest.
+      const chats = (truncation: "start" | "drop") =>
+        Rungs.fineTuneConversationsThrough(
+          { model, train: Node.at(Chats({}), "train") },
+          { ...params, maximumLength: 30, truncation },
+          []
+        )
+      assert.deepStrictEqual(yield* left(chats("start")), { examples: 4, truncated: 1, dropped: 0 })
+      assert.deepStrictEqual(yield* left(chats("drop")), { examples: 3, truncated: 0, dropped: 1 })
+    }))
+
   it.effect("says which row cannot be learned from", () =>
     Effect.gen(function*() {
       const data = Chats({})
