@@ -50,6 +50,8 @@ const train = Effect.fnUntraced(function*(one: Case.Case, mode: Case.Mode, folde
       : { head: "causal-language-modeling" },
     examples: Case.examplesOf(one, steps),
     hyperparameters: Case.hyperparametersOf(one, mode),
+    // As the stages have it.
+    finalState: false,
     onStep: ({ loss }) => {
       losses.push(loss)
       seconds.push(processorSeconds() - before)
