@@ -107,6 +107,19 @@ export interface RunOptions extends Omit<Trainer.Options, "model" | "resume" | "
 }
 
 /**
+ * Whether a later rung has nothing to add to a run: it ended early, or two rungs of a short run round to the same step, its
+ * last.
+ */
+const isOver = (
+  { epochs, examples, state, steps, stoppedEarly, totalSteps }: FineTuned,
+  run: Pick<RunOptions, "examples" | "hyperparameters">
+): boolean => {
+  if (stoppedEarly) return true
+  const horizon = Math.max(1, Math.round(run.hyperparameters.epochs * steps / epochs))
+  return state === null && horizon === totalSteps && run.examples.length === examples
+}
+
+/**
  * Runs the trainer within a stage: resumes, logs, and stores what came out.
  *
  * Logs at each step `loss` (of the batch before the update), `learning_rate`, `gradient_norm` (before clipping),
@@ -115,8 +128,7 @@ export interface RunOptions extends Omit<Trainer.Options, "model" | "resume" | "
  */
 export const run = Effect.fnUntraced(
   function*({ checkpoint, origin, stopAfterEpochs, tooLong, ...options }: RunOptions) {
-    // A run that ended early has nothing to add at a later rung.
-    if (checkpoint?.stoppedEarly === true) return checkpoint
+    if (checkpoint !== undefined && isOver(checkpoint, options)) return checkpoint
     const { log } = yield* MetricLog
     const resume = checkpoint === undefined ? undefined : yield* stateOf(checkpoint, origin)
     const result = yield* Trainer.train({
@@ -145,10 +157,10 @@ export const run = Effect.fnUntraced(
     })
     const { state, stoppedEarly, totalSteps } = result
     const { validation } = state
-    const isOver = stoppedEarly || state.step >= totalSteps
+    const isLast = stoppedEarly || state.step >= totalSteps
     return new FineTuned({
       model: yield* PretrainedModel.store(result.checkpoint, origin),
-      state: isOver
+      state: isLast
         ? null
         : yield* Artifact.writeFile(
           "state.safetensors",

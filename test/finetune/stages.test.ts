@@ -155,6 +155,17 @@ const template = "{% for m in messages %}{{ m.role[0] }}: {{ m.content }}<|endof
   + "{% if add_generation_prompt %}a: {% endif %}"
 
 describe("fine-tuning", () => {
+  it.effect("so short that two rungs are one step is over at the first, and the same model at the second", () =>
+    Effect.gen(function*() {
+      const data = Labelled({})
+      const inputs = { model: Model({}, { family: "llama" }), train: Node.at(data, "train") }
+      const through = (rungs: ReadonlyArray<number>) =>
+        Rungs.fineTuneThrough(inputs, { learningRate: 0.01, epochs: 0.2, batchSize: 4 }, rungs)
+      const { early, late } = yield* run(Node.all({ early: through([0.1]), late: through([0.1, 0.2]) }))
+      assert.deepInclude(early, { steps: early.totalSteps, state: null })
+      assert.deepStrictEqual(late, early)
+    }))
+
   it.effect("of a classifier, with an adapter, ends early and is the same model at every later rung", () =>
     Effect.gen(function*() {
       const model = Model({}, { family: "llama" })
