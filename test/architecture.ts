@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL("../src/", import.meta.url))
 /** What the files of a folder may import besides their own folder. */
 const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   random: [],
+  statistics: ["random"],
   tensor: ["random"],
   store: ["random"],
   fingerprint: ["store"],
@@ -19,9 +20,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   dataset: ["pipeline", "store", "random"],
   model: ["dataset", "tensor", "pipeline", "store", "random"],
   finetune: ["model", "dataset", "tensor", "pipeline", "store", "random"],
-  evaluate: ["model", "dataset", "tensor", "pipeline", "store", "random"],
-  publish: ["evaluate", "finetune", "model", "dataset", "tensor", "pipeline", "store", "random"],
-  search: ["pipeline", "store", "random"],
+  evaluate: ["model", "dataset", "tensor", "statistics", "pipeline", "store", "random"],
+  publish: ["evaluate", "finetune", "model", "dataset", "tensor", "statistics", "pipeline", "store", "random"],
+  search: ["statistics", "pipeline", "store", "random"],
   results: ["search", "pipeline", "store"],
   report: ["results", "pipeline", "store"],
   executor: ["pipeline", "store", "tensor"],

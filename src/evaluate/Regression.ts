@@ -5,7 +5,7 @@
  * tests hold them to. With `examples`, only those indices count, each as often as it is listed, which is how a bootstrap
  * resamples without copying.
  */
-import * as Ranks from "./Ranks.ts"
+import * as Ranks from "../statistics/Ranks.ts"
 
 export interface Scores {
   readonly examples: number

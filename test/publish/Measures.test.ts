@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import * as Bootstrap from "../../src/evaluate/Bootstrap.ts"
 import * as Classification from "../../src/evaluate/Classification.ts"
 import { Evaluation, Prediction } from "../../src/evaluate/Evaluate.ts"
 import { GenerationEvaluation, GenerationPrediction } from "../../src/evaluate/EvaluateGenerations.ts"
@@ -8,6 +7,7 @@ import { LanguageModelEvaluation, LanguageModelPrediction } from "../../src/eval
 import { ScoreEvaluation, ScorePrediction } from "../../src/evaluate/EvaluateScores.ts"
 import { TagEvaluation, TagPrediction } from "../../src/evaluate/EvaluateTags.ts"
 import * as Measures from "../../src/publish/Measures.ts"
+import * as Bootstrap from "../../src/statistics/Bootstrap.ts"
 import * as Artifact from "../../src/store/Artifact.ts"
 import { Store } from "../../src/store/Store.ts"
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { readFileSync } from "node:fs"
-import * as MultipleTesting from "../../src/evaluate/MultipleTesting.ts"
+import * as MultipleTesting from "../../src/statistics/MultipleTesting.ts"
 
 const read = (name: string) =>
   JSON.parse(readFileSync(new URL(`../fixtures/metrics/${name}.json`, import.meta.url), "utf8"))

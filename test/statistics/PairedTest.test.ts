@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Bleu from "../../src/evaluate/Bleu.ts"
-import * as Bootstrap from "../../src/evaluate/Bootstrap.ts"
-import * as PairedTest from "../../src/evaluate/PairedTest.ts"
 import * as Random from "../../src/random/Random.ts"
+import * as Bootstrap from "../../src/statistics/Bootstrap.ts"
+import * as PairedTest from "../../src/statistics/PairedTest.ts"
 
 const read = (name: string) =>
   JSON.parse(readFileSync(new URL(`../fixtures/metrics/${name}.json`, import.meta.url), "utf8"))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
-import * as Beta from "../../src/evaluate/Beta.ts"
+import * as Beta from "../../src/statistics/Beta.ts"
 
 type Row = [number, number, number]
 const { distributions: { coin, student } }: { distributions: { coin: Array<Row>; student: Array<Row> } } = JSON.parse(

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
-import * as Normal from "../../src/evaluate/Normal.ts"
+import * as Normal from "../../src/statistics/Normal.ts"
 
 const { distributions: { normal, normalQuantile } }: {
   distributions: { normal: Array<[number, number]>; normalQuantile: Array<[number, number]> }

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
-import * as Bootstrap from "../../src/evaluate/Bootstrap.ts"
 import * as Classification from "../../src/evaluate/Classification.ts"
 import * as Random from "../../src/random/Random.ts"
+import * as Bootstrap from "../../src/statistics/Bootstrap.ts"
 
 const reference: { a: Array<number>; b: Array<number>; pairedT: number; bcaMeanDifference: [number, number] } = JSON
   .parse(readFileSync(new URL("../fixtures/metrics/tests.json", import.meta.url), "utf8"))

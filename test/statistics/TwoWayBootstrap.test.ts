@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Bootstrap from "../../src/evaluate/Bootstrap.ts"
 import * as Classification from "../../src/evaluate/Classification.ts"
-import * as TwoWayBootstrap from "../../src/evaluate/TwoWayBootstrap.ts"
 import * as Random from "../../src/random/Random.ts"
+import * as Bootstrap from "../../src/statistics/Bootstrap.ts"
+import * as TwoWayBootstrap from "../../src/statistics/TwoWayBootstrap.ts"
 
 /** A score for every seed and example: of the seed, of the example, and of neither, with these standard deviations. */
 const table = (stream: string, seeds: number, examples: number, ofSeed: number, ofExample: number, ofBoth: number) => {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import * as Ranks from "../../src/evaluate/Ranks.ts"
+import * as Ranks from "../../src/statistics/Ranks.ts"
 
 const Values = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: -4, maximum: 4 })))
 
