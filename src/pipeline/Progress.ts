@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type { RunRecord } from "../store/RunRecord.ts"
 
 export type PipelineEvent =
@@ -42,9 +43,13 @@ export type PipelineEvent =
   | {
     readonly _tag: "study.started"
     readonly study: string
-    readonly trials: number
+    /** How many trials there will be at most; `undefined` where only the budget is limited. */
+    readonly trials: number | undefined
+    /** The first objective. */
     readonly metric: string
     readonly direction: "minimize" | "maximize"
+    /** All metrics that the study looks at: its objectives, then those with limits. */
+    readonly metrics: ReadonlyArray<string>
     readonly seed: number
     /** The budget of the last rung. */
     readonly horizon: number
@@ -52,12 +57,20 @@ export type PipelineEvent =
     readonly expectedCost?: number
     readonly sampler: string
     readonly scheduler: string
+    /** The search space as plain data, as `StoredSpace` in the search encodes it. */
+    readonly space: Schema.Json
+    /** What is taken over from earlier studies. */
+    readonly reused: ReadonlyArray<
+      { readonly study: string; readonly trials: number; readonly used: number; readonly leftOut: string | null }
+    >
   }
   | {
     readonly _tag: "trial.started"
     readonly study: string
     readonly trial: number
     readonly rung: number
+    /** 0 for the trial itself, 1 and up for a finalist that is trained again. */
+    readonly repeat: number
     readonly budget: number
     readonly origin: "enqueued" | "sampler"
     readonly params: Readonly<Record<string, unknown>>
@@ -67,16 +80,21 @@ export type PipelineEvent =
     readonly study: string
     readonly trial: number
     readonly rung: number
+    readonly repeat: number
     readonly budget: number
     /** What this rung added, in units of budget. */
     readonly cost: number
+    /** The first objective. */
     readonly value: number
+    /** All metrics that the study looks at. */
+    readonly values: ReadonlyArray<number>
   }
   | {
     readonly _tag: "trial.failed"
     readonly study: string
     readonly trial: number
     readonly rung: number
+    readonly repeat: number
     readonly budget: number
     readonly cost: number
     readonly message: string
@@ -92,11 +110,18 @@ export interface StageProgress {
 /** All that is to be kept of a study, as the result tables need it. */
 export interface StudyOutcome {
   readonly study: string
+  /** The first objective. */
   readonly metric: string
   readonly direction: "minimize" | "maximize"
+  /** All metrics that the study looked at: its objectives, then those with limits. */
+  readonly metrics: ReadonlyArray<string>
   readonly seed: number
   readonly sampler: string
   readonly scheduler: string
+  /** The search space as plain data, as `StoredSpace` in the search encodes it. */
+  readonly space: Schema.Json
+  /** The trial that was chosen, `undefined` where none could be. */
+  readonly selected: number | undefined
   /** The budget that all trials were given together, and what the full horizon for each would have cost. */
   readonly spent: number
   readonly fullCost: number
@@ -116,8 +141,16 @@ export interface TrialOutcome {
   /** Numeric fields of the trial's output, by dotted path. */
   readonly metrics: Readonly<Record<string, number>>
   readonly error: string | undefined
-  /** The objective at every rung. */
-  readonly rungs: ReadonlyArray<{ readonly rung: number; readonly budget: number; readonly value: number }>
+  /** Whether it keeps every limit of the study; `undefined` where it never had values. */
+  readonly feasible: boolean | undefined
+  /** Whether no other trial surpasses it in every objective. */
+  readonly onFront: boolean
+  /** The objective of a finalist's further trainings, `undefined` where one failed. */
+  readonly repeats: ReadonlyArray<number | undefined>
+  /** The objective at every rung, and all metrics that the study looked at, in its order. */
+  readonly rungs: ReadonlyArray<
+    { readonly rung: number; readonly budget: number; readonly value: number; readonly values: ReadonlyArray<number> }
+  >
   /** When it started and ended on the study's virtual machine, in units of budget. */
   readonly virtualStart: number
   readonly virtualFinish: number

@@ -33,10 +33,31 @@ export const Row = Schema.Struct({
   objective: column(Schema.String, "Dotted path of the metric that the study optimises."),
   direction: column(Schema.Literals(["minimize", "maximize"]), "Which way of the objective is better."),
   value: optional(Schema.Finite, "The objective at `budget`. Null where the trial never had a finite one."),
+  feasible: optional(
+    Schema.Boolean,
+    "Whether it kept every limit of the study at `budget`. Null where it has no values, and until the study ends."
+  ),
+  on_front: column(
+    Schema.Boolean,
+    "Whether no other trial surpasses it in every objective, among those that keep the limits at the highest rung that any of them reached. False until the study ends."
+  ),
+  repeats: column(
+    Schema.Array(Schema.NullOr(Schema.Finite)),
+    "The objective of its further trainings with other seeds, if it was a finalist; null where one failed. Empty until the study ends."
+  ),
   error: optional(Schema.String, "Why it failed. Null unless `status` is `failed`."),
   rungs: column(
-    Schema.Array(Schema.Struct({ rung: Int32, budget: Schema.Finite, value: Schema.Finite })),
-    "The objective at each rung that gave a value, in order. Rungs count from 0."
+    Schema.Array(Schema.Struct({
+      rung: Int32,
+      budget: Schema.Finite,
+      value: Schema.Finite,
+      values: Schema.Array(Schema.Finite)
+    })),
+    "The objective at each rung that gave a value, in order, and in `values` all of `metrics`. Rungs count from 0."
+  ),
+  metrics: column(
+    Schema.Array(Schema.String),
+    "Dotted paths of the metrics that the study looks at: its objectives, the first of which is `objective`, then those with limits."
   ),
   runs: column(
     Schema.Array(Schema.String),
@@ -62,7 +83,7 @@ export const Row = Schema.Struct({
   ),
   selected: column(
     Schema.Boolean,
-    "Whether it is the best by the study's rule: of the trials that did not fail, the best value at the highest rung that any of them reached; of equal ones the smallest number. Provisional until the study ends."
+    "Whether it is the best by the study's rule: of the trials that did not fail and that keep the limits, the best value at the highest rung that any of them reached, or the best over seeds among finalists; of equal ones the smallest number. Provisional until the study ends."
   )
 })
 export type Row = typeof Row.Type
@@ -74,7 +95,8 @@ export const table = ResultTable.make({
   varying: ["duration_seconds"],
   open:
     "`param_<name>` after `params`, one a hyperparameter: float64, int64, utf8 or bool by its values, JSON text where "
-    + "they are of several kinds; null where a trial has none of that name. `metric_<path>` after `value`, one a number "
+    + "they are of several kinds; null where a trial has none of that name. A choice of branches is its tag, and what "
+    + "the branches bring is `param_<choice>_<name>`. `metric_<path>` after `value`, one a number "
     + "in the trial's output at its highest rung, with `_` for each dot of its path: float64, NaN and infinities kept, "
     + "null where there is no output; none until the study ends."
 })
@@ -87,6 +109,9 @@ export interface Trial {
   readonly params: Readonly<Record<string, unknown>>
   readonly metrics: Readonly<Record<string, number>>
   readonly error: string | undefined
+  readonly feasible: boolean | undefined
+  readonly onFront: boolean
+  readonly repeats: TrialOutcome["repeats"]
   readonly rungs: TrialOutcome["rungs"]
   /** Keys of its stage runs. */
   readonly runs: ReadonlyArray<string>
@@ -99,9 +124,12 @@ export interface Study {
   readonly study: string
   readonly metric: string
   readonly direction: "minimize" | "maximize"
+  readonly metrics: ReadonlyArray<string>
   readonly seed: number
   readonly sampler: string
   readonly scheduler: string
+  /** The trial that was chosen; `undefined` while that is open. */
+  readonly selected: number | undefined
   readonly trials: ReadonlyArray<Trial>
 }
 
@@ -122,7 +150,7 @@ const durationOf = ({ runs }: TrialOutcome): number => {
   return sum / 1000
 }
 
-/** The number of the best trial so far, by the rule that a study selects by. */
+/** The number of the best trial so far of a study without limits, by the rule that it selects by. */
 export const best = ({ direction, trials }: Pick<Study, "direction" | "trials">): number | undefined => {
   let found: { readonly trial: number; readonly rung: number; readonly value: number } | undefined
   for (const { rungs, status, trial } of trials) {
@@ -139,7 +167,7 @@ export const best = ({ direction, trials }: Pick<Study, "direction" | "trials">)
 /** The table of a study, in the order of its trials. */
 export const columns = (study: Study): Columns.Columns => {
   const trials = study.trials.toSorted((a, b) => a.trial - b.trial)
-  const selected = best({ direction: study.direction, trials })
+  const selected = study.selected ?? best({ direction: study.direction, trials })
   const records = trials.map((trial): Record<string, unknown> => ({
     study: JsonText.wellFormed(study.study),
     trial: trial.trial,
@@ -150,8 +178,12 @@ export const columns = (study: Study): Columns.Columns => {
     objective: JsonText.wellFormed(study.metric),
     direction: study.direction,
     value: trial.rungs.at(-1)?.value ?? null,
+    feasible: trial.feasible ?? null,
+    on_front: trial.onFront,
+    repeats: trial.repeats.map((value) => value ?? null),
     error: trial.error === undefined ? null : JsonText.wellFormed(trial.error),
-    rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value })),
+    rungs: trial.rungs.map(({ budget, rung, value, values }) => ({ rung, budget, value, values })),
+    metrics: study.metrics.map(JsonText.wellFormed),
     runs: trial.runs,
     seed: BigInt(study.seed),
     sampler: JsonText.wellFormed(study.sampler),
@@ -184,8 +216,8 @@ export const columns = (study: Study): Columns.Columns => {
     cells[field.name] = records.map((record) => record[field.name])
     if (field.name === "params") {
       add(
-        trials.map((trial) => trial.params),
-        (name) => `param_${name}`,
+        trials.map((trial) => flat(trial.params)),
+        (name) => `param_${name.replaceAll(".", "_")}`,
         (name) => `The hyperparameter ${JSON.stringify(name)}.`,
         naturalOf
       )
@@ -201,6 +233,16 @@ export const columns = (study: Study): Columns.Columns => {
   }
   return ResultTable.fromCells(fields, trials.length, cells)
 }
+
+/** Hyperparameters by dotted path: of a branch the tag under the name of the choice, and what it brings below it. */
+const flat = (params: Readonly<Record<string, unknown>>, path = ""): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(params).flatMap(([name, value]) => {
+      if (typeof value !== "object" || value === null || !("_tag" in value)) return [[path + name, value]]
+      const { _tag, ...inner } = value as Readonly<Record<string, unknown>>
+      return [[path + name, _tag], ...Object.entries(flat(inner, `${path}${name}.`))]
+    })
+  )
 
 const namesOf = (records: ReadonlyArray<Readonly<Record<string, unknown>>>): ReadonlySet<string> =>
   new Set(records.flatMap((record) => Object.keys(record)))

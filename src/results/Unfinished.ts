@@ -24,6 +24,7 @@ export const make = (started: Started): Unfinished => ({ started, trials: new Ma
 
 /** Adds what an event tells of a trial. */
 export const tell = ({ trials }: Unfinished, event: TrialEvent): void => {
+  if (event.repeat > 0) return
   trials.set(
     event.trial,
     next(trials.get(event.trial) ?? { origin: null, params: {}, rungs: [], error: undefined }, event)
@@ -37,10 +38,11 @@ const next = (trial: TrialSoFar, event: TrialEvent): TrialSoFar => {
     case "trial.failed":
       return { ...trial, error: event.message }
     case "trial.completed": {
-      const { budget, rung, value } = event
+      const { budget, rung, value, values } = event
       // What a study takes for a failure too.
-      if (!Number.isFinite(value)) return { ...trial, error: `the objective was ${value}` }
-      const rungs = [...trial.rungs.filter((other) => other.rung !== rung), { rung, budget, value }]
+      const bad = values.find((value) => !Number.isFinite(value))
+      if (bad !== undefined) return { ...trial, error: `the objective was ${bad}` }
+      const rungs = [...trial.rungs.filter((other) => other.rung !== rung), { rung, budget, value, values }]
       return { ...trial, rungs: rungs.toSorted((a, b) => a.rung - b.rung) }
     }
   }
@@ -51,6 +53,8 @@ export const toStudy = ({ started, trials }: Unfinished): Trials.Study => ({
   study: started.study,
   metric: started.metric,
   direction: started.direction,
+  metrics: started.metrics,
+  selected: undefined,
   seed: started.seed,
   sampler: started.sampler,
   scheduler: started.scheduler,
@@ -61,6 +65,9 @@ export const toStudy = ({ started, trials }: Unfinished): Trials.Study => ({
       status: error !== undefined ? "failed" : (rungs.at(-1)?.budget ?? 0) >= started.horizon ? "completed" : "running",
       origin,
       params,
+      feasible: undefined,
+      onFront: false,
+      repeats: [],
       metrics: {},
       error,
       rungs,

@@ -7,13 +7,14 @@
  * `problem`, and `Space.make`, which knows the hyperparameter's name, reports it.
  */
 import * as Schema from "effect/Schema"
+import type { Prior } from "./Prior.ts"
 
 /** A value that a choice, an ordinal or a fixed dimension may hold. */
 export type Value = string | number | boolean
 
 /** What a dimension is, as plain data: for keys, tables and model-based samplers. */
 export type Domain =
-  | { readonly _tag: "Uniform"; readonly min: number; readonly max: number }
+  | { readonly _tag: "Uniform"; readonly min: number; readonly max: number; readonly step: number | undefined }
   | { readonly _tag: "LogUniform"; readonly min: number; readonly max: number }
   | {
     readonly _tag: "Integer"
@@ -54,7 +55,19 @@ export interface Dimension<out A> {
   toUnit(value: A): number
   /** The value number `index` of a dimension of finite size, in order. */
   readonly at: (index: number) => A
+  /** Where good values are expected, if anything is. */
+  readonly prior: Prior | undefined
   readonly problem: Problem | undefined
+}
+
+/** Whether its values have no order, so that no two of them are nearer to each other than to a third. */
+export const isCategorical = (dimension: Dimension<unknown>): boolean => dimension.domain._tag === "Choice"
+
+/** Which value of a dimension of finite size lies at `u`, counted from 0. Of one on a log scale the numbers of `at`. */
+export const indexAt = (dimension: Dimension<unknown>, u: number): number => {
+  const { domain } = dimension
+  if (domain._tag === "Integer" && domain.scale === "log") return (dimension.fromUnit(u) as number) - domain.min
+  return Math.min(dimension.size - 1, Math.floor(unit(u) * dimension.size))
 }
 
 const clamp = (value: number, min: number, max: number): number => Math.min(max, Math.max(min, value))
@@ -113,29 +126,100 @@ export interface Options<A> {
   readonly default?: A
 }
 
+/** A value that is expected to be good, and how far from it others may be. */
+export interface Expected {
+  readonly around: number
+  /**
+   * One standard deviation: in the unit of the values on the linear scale, a
+   * factor above 1 on the log scale (10 is a decade to either side).
+   */
+  readonly width: number
+}
+
+export interface NumericOptions extends Options<number> {
+  /** Where good values are expected; nothing is ruled out by it. */
+  readonly prior?: Expected
+}
+
+const normalPrior = (
+  expected: Expected | undefined,
+  toUnit: (value: number) => number,
+  scale: Scale,
+  lengthOf: (width: number) => number
+): { readonly prior: Prior | undefined; readonly problem: Problem | undefined } => {
+  if (expected === undefined) return { prior: undefined, problem: undefined }
+  const { around, width } = expected
+  const mean = toUnit(around)
+  if (Number.isNaN(mean)) {
+    const found = `a prior around ${around}`
+    return { prior: undefined, problem: { found, expected: "a prior around a value of the dimension" } }
+  }
+  if (!(Number.isFinite(width) && width > (scale === "log" ? 1 : 0))) {
+    const wanted = scale === "log" ? "a factor above 1, such as 10 for a decade" : "a width above zero"
+    return { prior: undefined, problem: { found: `a prior of width ${width}`, expected: wanted } }
+  }
+  return { prior: { _tag: "Normal", mean, deviation: lengthOf(width) }, problem: undefined }
+}
+
+export interface UniformOptions extends NumericOptions {
+  /** The distance between neighbours, for values on a lattice: `min`, `min + step`, ... `max`. */
+  readonly step?: number
+}
+
 /**
  * Any number from `min` to `max`, all equally likely. Proposed values are rounded
  * to a decimal step between a hundred-thousandth and a millionth of the range;
  * the bounds themselves stay as given.
  */
-export const uniform = (min: number, max: number, options: Options<number> = {}): Dimension<number> => {
-  const description = `${min} to ${max}`
+export const uniform = (min: number, max: number, options: UniformOptions = {}): Dimension<number> => {
+  const { step } = options
+  const steps = step === undefined ? Infinity : (max - min) / step
+  const size = step === undefined ? Infinity : Math.round(steps) + 1
+  // A sum of decimal fractions is off in its last digits: 0.1 + 0.2 is meant to be 0.3.
+  const at = (index: number): number => index === size - 1 ? max : Number((min + step! * index).toPrecision(12)) + 0
+  const description = `${min} to ${max}` + (step === undefined ? "" : ` in steps of ${step}`)
   const fromUnit = (position: number): number => {
     const u = unit(position)
+    if (step !== undefined) return at(Math.min(size - 1, Math.floor(u * size)))
     return u === 0 ? min : u === 1 ? max : clamp(roundLinear(min + u * (max - min), max - min), min, max)
   }
-  const toUnit = (value: number): number => value >= min && value <= max ? (value - min) / (max - min) : NaN
-  const problem = interval(min, max) ?? defaultWithin(options.default, toUnit, description)
+  const toUnit = (value: number): number => {
+    if (!(value >= min && value <= max)) return NaN
+    if (step === undefined) return (value - min) / (max - min)
+    const index = Math.round((value - min) / step)
+    return Math.abs(min + step * index - value) <= step * 1e-9 ? (index + 0.5) / size : NaN
+  }
+  const { prior, problem: priorProblem } = normalPrior(options.prior, toUnit, "linear", (width) => width / (max - min))
+  const problem = interval(min, max) ?? stepProblem(min, max, step, steps) ??
+    defaultWithin(options.default, toUnit, description) ?? priorProblem
   return {
-    domain: { _tag: "Uniform", min, max },
-    schema: unless(problem, () => Schema.Finite.check(Schema.isBetween({ minimum: min, maximum: max }))),
+    domain: { _tag: "Uniform", min, max, step },
+    schema: unless(problem, () => {
+      const within = Schema.Finite.check(Schema.isBetween({ minimum: min, maximum: max }))
+      if (step === undefined) return within
+      return within.check(
+        Schema.makeFilter((n) => !Number.isNaN(toUnit(n)), { expected: `a value of ${description}` })
+      )
+    }),
     description,
     default: options.default ?? (problem === undefined ? fromUnit(0.5) : min),
-    size: Infinity,
+    size,
     fromUnit,
     toUnit,
-    at: continuousHasNoIndex,
+    at: step === undefined ? continuousHasNoIndex : at,
+    prior,
     problem
+  }
+}
+
+const stepProblem = (min: number, max: number, step: number | undefined, steps: number): Problem | undefined => {
+  if (step === undefined) return undefined
+  if (!(Number.isFinite(step) && step > 0)) return { found: `step ${step}`, expected: "a step above zero" }
+  if (Math.abs(steps - Math.round(steps)) <= 1e-9 * steps) return undefined
+  const reached = Number((min + Math.floor(steps) * step).toPrecision(12))
+  return {
+    found: `max ${max}, which steps of ${step} from ${min} pass over`,
+    expected: `max ${reached} or ${Number((reached + step).toPrecision(12))}`
   }
 }
 
@@ -144,7 +228,7 @@ export const uniform = (min: number, max: number, options: Options<number> = {})
  * ratios: the scale of learning rates and weight decays. Proposed values are
  * rounded to five significant digits; the bounds themselves stay as given.
  */
-export const logUniform = (min: number, max: number, options: Options<number> = {}): Dimension<number> => {
+export const logUniform = (min: number, max: number, options: NumericOptions = {}): Dimension<number> => {
   const description = `${min} to ${max}, log scale`
   const low = Math.log(min), high = Math.log(max)
   const fromUnit = (position: number): number => {
@@ -155,9 +239,15 @@ export const logUniform = (min: number, max: number, options: Options<number> = 
   }
   const toUnit = (value: number): number =>
     value >= min && value <= max ? clamp((Math.log(value) - low) / (high - low), 0, 1) : NaN
+  const { prior, problem: priorProblem } = normalPrior(
+    options.prior,
+    toUnit,
+    "log",
+    (width) => Math.log(width) / (high - low)
+  )
   const problem = interval(min, max) ??
     (min <= 0 ? { found: `min ${min} on a log scale`, expected: "bounds above zero" } : undefined) ??
-    defaultWithin(options.default, toUnit, description)
+    defaultWithin(options.default, toUnit, description) ?? priorProblem
   return {
     domain: { _tag: "LogUniform", min, max },
     schema: unless(problem, () => Schema.Finite.check(Schema.isBetween({ minimum: min, maximum: max }))),
@@ -167,11 +257,12 @@ export const logUniform = (min: number, max: number, options: Options<number> = 
     fromUnit,
     toUnit,
     at: continuousHasNoIndex,
+    prior,
     problem
   }
 }
 
-export interface IntegerOptions extends Options<number> {
+export interface IntegerOptions extends NumericOptions {
   /** `"log"` gives equal chances to equal ratios. Default `"linear"`. */
   readonly scale?: Scale
   /** The distance between neighbours, on the linear scale. Default 1. */
@@ -202,9 +293,15 @@ export const integer = (min: number, max: number, options: IntegerOptions = {}):
     }
     return ((value - min) / step + 0.5) / size
   }
+  const { prior, problem: priorProblem } = normalPrior(
+    options.prior,
+    toUnit,
+    scale,
+    (width) => scale === "log" ? Math.log(width) / (high - low) : width / (step * size)
+  )
   const problem = interval(min, max) ??
     integerProblem(min, max, step, scale) ??
-    defaultWithin(options.default, toUnit, description)
+    defaultWithin(options.default, toUnit, description) ?? priorProblem
   return {
     domain: { _tag: "Integer", min, max, step, scale },
     schema: unless(problem, () => {
@@ -218,6 +315,7 @@ export const integer = (min: number, max: number, options: IntegerOptions = {}):
     fromUnit,
     toUnit,
     at: (index) => min + step * index,
+    prior,
     problem
   }
 }
@@ -238,11 +336,29 @@ const integerProblem = (min: number, max: number, step: number, scale: Scale): P
   }
 }
 
+export interface ListOptions<A> extends Options<A> {
+  /** How likely each value is to be the best, in the order of the values, relative to each other. */
+  readonly weights?: ReadonlyArray<number>
+}
+
+const weightsPrior = (
+  weights: ReadonlyArray<number> | undefined,
+  size: number
+): { readonly prior: Prior | undefined; readonly problem: Problem | undefined } => {
+  if (weights === undefined) return { prior: undefined, problem: undefined }
+  if (weights.length !== size || !weights.every((weight) => Number.isFinite(weight) && weight > 0)) {
+    const found = `weights [${weights.join(", ")}]`
+    return { prior: undefined, problem: { found, expected: `${size} numbers above zero, one for each value` } }
+  }
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  return { prior: { _tag: "Weights", weights: weights.map((weight) => weight / sum) }, problem: undefined }
+}
+
 const listed = <const Values extends ReadonlyArray<Value>>(
   tag: "Choice" | "Ordinal",
   values: Values,
   fallback: number,
-  options: Options<Values[number]>
+  options: ListOptions<Values[number]>
 ): Dimension<Values[number]> => {
   const size = values.length
   const description = values.map(String).join(tag === "Ordinal" ? " < " : ", ")
@@ -251,7 +367,8 @@ const listed = <const Values extends ReadonlyArray<Value>>(
     const index = values.indexOf(value)
     return index < 0 ? NaN : (index + 0.5) / size
   }
-  const problem = listProblem(values) ?? defaultWithin(options.default, toUnit, description)
+  const { prior, problem: priorProblem } = weightsPrior(options.weights, size)
+  const problem = listProblem(values) ?? defaultWithin(options.default, toUnit, description) ?? priorProblem
   return {
     domain: { _tag: tag, values },
     schema: unless(problem, () => Schema.Literals(values) as unknown as Schema.Codec<Values[number]>),
@@ -261,6 +378,7 @@ const listed = <const Values extends ReadonlyArray<Value>>(
     fromUnit,
     toUnit,
     at: (index) => values[index]!,
+    prior,
     problem
   }
 }
@@ -278,7 +396,7 @@ const listProblem = (values: ReadonlyArray<Value>): Problem | undefined => {
 /** One of the listed values, which have no order. The default is the first. */
 export const choice = <const Values extends ReadonlyArray<Value>>(
   values: Values,
-  options: Options<Values[number]> = {}
+  options: ListOptions<Values[number]> = {}
 ): Dimension<Values[number]> => listed("Choice", values, 0, options)
 
 /**
@@ -287,7 +405,7 @@ export const choice = <const Values extends ReadonlyArray<Value>>(
  */
 export const ordinal = <const Values extends ReadonlyArray<Value>>(
   values: Values,
-  options: Options<Values[number]> = {}
+  options: ListOptions<Values[number]> = {}
 ): Dimension<Values[number]> => listed("Ordinal", values, Math.floor((values.length - 1) / 2), options)
 
 /** A value that does not vary, so that a trial receives it like the others. */
@@ -302,6 +420,7 @@ export const fixed = <const A extends Value>(value: A): Dimension<A> => {
     fromUnit: () => value,
     toUnit: (given) => given === value ? 0.5 : NaN,
     at: () => value,
+    prior: undefined,
     problem
   }
 }

@@ -4,10 +4,12 @@
  * The order is that of an odometer over the space as it is written: the last
  * hyperparameter changes fastest. A study with fewer trials than the grid has
  * points therefore covers the first part only; `size` says how many there are.
+ * Points that break a constraint are passed over.
  */
-import type { Dimension } from "./Dimension.ts"
+import { type Fields, isBranches } from "./Branches.ts"
+import { type Dimension, isCategorical } from "./Dimension.ts"
 import { InvalidStudy } from "./InvalidStudy.ts"
-import type * as Sampler from "./Sampler.ts"
+import * as Sampler from "./Sampler.ts"
 import type * as Space from "./Space.ts"
 
 export interface Options {
@@ -17,7 +19,7 @@ export interface Options {
    * many values or fewer takes all of them, a choice always does. Default 3.
    */
   readonly resolution?: number
-  /** The resolution of single hyperparameters, by name. */
+  /** The resolution of single hyperparameters, by name; of one in a branch by its path, as in `optimizer.sgd.momentum`. */
   readonly resolutions?: Readonly<Record<string, number>>
 }
 
@@ -27,12 +29,49 @@ const checkResolution = (option: string, resolution: number): void => {
 }
 
 const levels = (dimension: Dimension<unknown>, resolution: number): ReadonlyArray<unknown> => {
-  if (dimension.size <= resolution || dimension.domain._tag === "Choice") {
+  if (dimension.size <= resolution || isCategorical(dimension)) {
     return Array.from({ length: dimension.size }, (_, index) => dimension.at(index))
   }
   if (resolution === 1) return [dimension.fromUnit(0.5)]
   return [...new Set(Array.from({ length: resolution }, (_, index) => dimension.fromUnit(index / (resolution - 1))))]
 }
+
+/** The points of a grid, by number. */
+interface Points {
+  readonly size: number
+  readonly at: (index: number) => Space.Params
+}
+
+const product = (axes: ReadonlyArray<readonly [string, Values]>): Points => ({
+  size: axes.reduce((size, [, values]) => size * values.size, 1),
+  at: (index) => {
+    let rest = index
+    const entries = axes.toReversed().map(([name, values]) => {
+      const entry = [name, values.at(rest % values.size)] as const
+      rest = Math.floor(rest / values.size)
+      return entry
+    })
+    return Object.fromEntries(entries.toReversed())
+  }
+})
+
+interface Values {
+  readonly size: number
+  readonly at: (index: number) => unknown
+}
+
+/** One branch after the other. */
+const sum = (parts: ReadonlyArray<readonly [string, Points]>): Values => ({
+  size: parts.reduce((size, [, points]) => size + points.size, 0),
+  at: (index) => {
+    let rest = index
+    for (const [tag, points] of parts) {
+      if (rest < points.size) return { _tag: tag, ...points.at(rest) }
+      rest -= points.size
+    }
+    throw new RangeError(`there is no value ${index}`)
+  }
+})
 
 /** Throws `InvalidStudy` for a resolution that is not a whole number of at least 1. */
 export const make = (options: Options = {}): Sampler.Sampler => {
@@ -41,45 +80,41 @@ export const make = (options: Options = {}): Sampler.Sampler => {
   checkResolution("grid resolution", resolution)
   for (const name of Object.keys(resolutions)) checkResolution(`grid resolution of ${name}`, resolutions[name]!)
 
-  const axes = (space: Space.Space): ReadonlyArray<ReadonlyArray<unknown>> =>
-    space.names.map((name) => levels(space.dimensions[name]!, resolutions[name] ?? resolution))
-  const count = (space: Space.Space): number => axes(space).reduce((product, values) => product * values.length, 1)
+  const pointsOf = (fields: Fields, path: string): Points =>
+    product(
+      Object.entries(fields).map(([name, field]) => {
+        if (isBranches(field)) {
+          const inner = Object.entries(field.branches).map(([tag, branch]) =>
+            [tag, pointsOf(branch, `${path}${name}.${tag}.`)] as const
+          )
+          return [name, sum(inner)]
+        }
+        const values = levels(field, resolutions[path + name] ?? resolution)
+        return [name, { size: values.length, at: (index) => values[index] }]
+      })
+    )
 
   return {
     name: "grid",
     description: `every combination, ${resolution} values for each continuous hyperparameter` +
       Object.keys(resolutions).map((name) => `, ${resolutions[name]} for ${name}`).join(""),
-    size: count,
-    check: (space) => {
-      const unknown = Object.keys(resolutions).find((name) => !space.names.includes(name))
+    size: (space) => pointsOf(space.fields, "").size,
+    check: ({ space }) => {
+      const names = space.leaves.map(({ name }) => name)
+      const unknown = Object.keys(resolutions).find((name) => !names.includes(name))
       return unknown === undefined
         ? undefined
-        : { found: `a resolution for ${unknown}`, expected: `one of ${space.names.join(", ")}` }
+        : { found: `a resolution for ${unknown}`, expected: `one of ${names.join(", ")}` }
     },
     propose: (context) => {
-      const grid = axes(context.space)
-      const size = grid.reduce((product, values) => product * values.length, 1)
+      const { at, size } = pointsOf(context.space.fields, "")
       // Each proposal is the first point that no trial has, so the points before
       // number `index` are taken: by earlier proposals or by enqueued trials.
       for (let index = context.index; index < size; index++) {
-        const params = point(context.space.names, grid, index)
-        if (!context.proposed.has(context.space.key(params))) return params
+        const params = at(index)
+        if (Sampler.isNew(context, params)) return { params }
       }
       return undefined
     }
   }
-}
-
-const point = (
-  names: ReadonlyArray<string>,
-  grid: ReadonlyArray<ReadonlyArray<unknown>>,
-  index: number
-): Space.Params => {
-  let rest = index
-  const digits = grid.toReversed().map((values) => {
-    const value = values[rest % values.length]
-    rest = Math.floor(rest / values.length)
-    return value
-  }).toReversed()
-  return Object.fromEntries(names.map((name, axis) => [name, digits[axis]]))
 }

@@ -8,15 +8,19 @@
  */
 import * as Random from "../random/Random.ts"
 import * as Sampler from "./Sampler.ts"
+import * as Space from "./Space.ts"
 
 export const make = (): Sampler.Sampler => ({
   name: "random",
   description: "independent random points",
   size: (space) => space.size,
   propose: (context) => {
-    const streams = context.space.coordinates.map((name) =>
+    const streams = context.space.axes.map(({ name }) =>
       Random.make(context.seed, `random-sampler/${name}`, context.index)
     )
-    return Sampler.distinct(context, () => context.space.fromUnit(streams.map((stream) => stream.uniform())))
+    return Sampler.proposeDistinct(
+      context,
+      () => context.space.fromUnit(Space.spread(context.space, streams.map((stream) => stream.uniform())))
+    )
   }
 })

@@ -7,6 +7,8 @@
  * promotion continues from the checkpoint of the trial's previous rung.
  */
 
+import type { Direction } from "./Goal.ts"
+
 /** A trial as the scheduler sees it. */
 export interface Trial {
   readonly index: number
@@ -21,6 +23,12 @@ export interface Trial {
 }
 
 export interface View {
+  /** Which way of the first objective is better, for options that are in its units. */
+  readonly direction: Direction
+  /** How many trials the study starts at most; `Infinity` when only its budget is limited. */
+  readonly planned: number
+  /** The budget that is left to spend; `Infinity` when it is not limited. A decision that costs more is not carried out. */
+  readonly remaining: number
   /** The virtual time: the budget spent so far by each worker that never waited. */
   readonly now: number
   /** Every trial started so far; a trial's position is its index. */
@@ -29,13 +37,24 @@ export interface View {
   readonly mayStart: boolean
   /**
    * The objective that a trial reached at a rung it has finished, turned so that
-   * lower is better. `Infinity` when the trial failed there or the objective is
-   * not a finite number: such a trial cannot be promoted.
+   * lower is better; the first one where the study has several. `Infinity` when
+   * the trial failed there or an objective is not a finite number: such a trial
+   * cannot be promoted.
    *
    * Asking makes the decision wait until this result is known; decisions that do
    * not depend on results should not ask, so that more trials run at once.
    */
   readonly loss: (trial: number, rung: number) => number
+  /**
+   * These trials in the order in which they did at a rung that each has
+   * finished, the best first. Failed ones are left out. With several objectives
+   * or with limits on metrics this is not the order of `loss`: trials that keep
+   * the limits come first, then those that no other surpasses in everything. Of
+   * equal ones the trial that started first ranks higher.
+   *
+   * Asking makes the decision wait, as `loss` does.
+   */
+  readonly ranking: (trials: ReadonlyArray<number>, rung: number) => ReadonlyArray<number>
 }
 
 export type Decision =
@@ -57,6 +76,8 @@ export interface Scheduler {
   /** The budget of each rung, ascending. The last is the full horizon. */
   readonly budgets: ReadonlyArray<number>
   readonly decide: (view: View) => Decision
+  /** How many trials a budget is enough for, if none fails. Without it, as many as turn out to be. */
+  readonly affordable?: (budget: number) => number
 }
 
 export const start: Decision = { _tag: "Start" }

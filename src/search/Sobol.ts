@@ -12,6 +12,7 @@
 import * as Random from "../random/Random.ts"
 import { joeKuo } from "./JoeKuo.ts"
 import * as Sampler from "./Sampler.ts"
+import * as Space from "./Space.ts"
 
 /** Digits of a coordinate, and so the logarithm of the longest sequence. */
 const bits = 32
@@ -94,7 +95,8 @@ export interface Options {
 
 /**
  * Trials at Sobol points. Where values are discrete several points may give the
- * same hyperparameters: those that a trial already has are passed over.
+ * same hyperparameters: those that a trial already has are passed over. Where a
+ * hyperparameter has a prior the points are denser.
  */
 export const make = (options: Options = {}): Sampler.Sampler => {
   const scramble = options.scramble ?? true
@@ -102,15 +104,16 @@ export const make = (options: Options = {}): Sampler.Sampler => {
     name: "sobol",
     description: scramble ? "Sobol points with Owen's scrambling" : "Sobol points without scrambling",
     size: (space) => space.size,
-    check: (space) =>
-      space.coordinates.length <= maxDimensions ? undefined : {
-        found: `${space.coordinates.length} hyperparameters that vary`,
+    check: ({ space }) =>
+      space.axes.length <= maxDimensions ? undefined : {
+        found: `${space.axes.length} hyperparameters that vary`,
         expected: `at most ${maxDimensions} for the sobol sampler; the random sampler has no limit`
       },
     propose: (context) =>
-      Sampler.distinct(context, (attempt) =>
-        context.space.fromUnit(
-          point(context.space.coordinates.length, context.index + attempt, scramble ? context.seed : undefined)
-        ))
+      Sampler.proposeDistinct(context, (attempt) => {
+        const seed = scramble ? context.seed : undefined
+        const even = point(context.space.axes.length, context.index + attempt, seed)
+        return context.space.fromUnit(Space.spread(context.space, even))
+      })
   }
 }

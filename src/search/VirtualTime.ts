@@ -19,8 +19,10 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Goal from "./Goal.ts"
 import { InvalidStudy } from "./InvalidStudy.ts"
-import { finiteValue, type Job, type Outcome } from "./Job.ts"
+import { finiteValues, type Job, type Outcome } from "./Job.ts"
+import * as Ranking from "./Ranking.ts"
 import type * as Sampler from "./Sampler.ts"
 import type * as Scheduler from "./Scheduler.ts"
 import type * as Space from "./Space.ts"
@@ -31,34 +33,58 @@ export interface Options<P extends Space.Params> {
   readonly space: Space.Space<P>
   readonly sampler: Sampler.Sampler
   readonly scheduler: Scheduler.Scheduler
-  readonly direction: Sampler.Direction
+  readonly goal: Goal.Goal
   /** A whole number in [0, 2^53). */
   readonly seed: number
-  /** How many trials to start, enqueued ones included; fewer when the sampler has no more points. */
-  readonly trials: number
+  /**
+   * How many trials to start at most, enqueued ones included; fewer when the
+   * sampler has no more points. Without it as many as the budget allows.
+   */
+  readonly trials?: number
+  /** The budget of all jobs together, repeats of finalists included. Unlimited by default. */
+  readonly budget?: number
   /** How many trials the virtual machine runs at once. Default 4. */
   readonly parallelism?: number
   /** The hyperparameters of the first trials, before the sampler is asked. Repeats are dropped. */
   readonly enqueued?: ReadonlyArray<P>
+  /** Trials of earlier studies, for samplers that learn from them. */
+  readonly earlier?: ReadonlyArray<Sampler.Earlier>
+  /** How many of the best are trained again in the end, and how often, each time with another seed. */
+  readonly finalists?: { readonly trials: number; readonly repeats: number }
+  /**
+   * No more trials start once the sampler has expected less than this
+   * improvement so many times in a row.
+   */
+  readonly until?: { readonly expectedImprovementBelow: number; readonly proposals: number }
 }
 
 /** A decision and the virtual time at which it was made. */
-export type Logged = Exclude<Scheduler.Decision, { readonly _tag: "Wait" | "Start" }> & { readonly at: number } | {
-  readonly _tag: "Start"
-  readonly trial: number
-  readonly rung: number
-  readonly at: number
-}
+export type Logged =
+  | Exclude<Scheduler.Decision, { readonly _tag: "Wait" | "Start" }> & { readonly at: number }
+  | { readonly _tag: "Start"; readonly trial: number; readonly rung: number; readonly at: number }
+  | { readonly _tag: "Repeat"; readonly trial: number; readonly repeat: number; readonly at: number }
 
 export interface TrialState<out P extends Space.Params> extends Scheduler.Trial {
   readonly params: P
   readonly origin: "enqueued" | "sampler"
+  /** Its rungs, in order. */
   readonly jobs: ReadonlyArray<Job<P>>
+  /** Its trainings with other seeds, if it is a finalist. */
+  readonly repeats: ReadonlyArray<Job<P>>
   readonly stop: { readonly at: number; readonly reason: string } | undefined
 }
 
 export interface State<P extends Space.Params> {
-  readonly options: Options<P> & { readonly parallelism: number; readonly enqueued: ReadonlyArray<P> }
+  readonly options:
+    & Options<P>
+    & {
+      readonly parallelism: number
+      readonly enqueued: ReadonlyArray<P>
+      readonly trials: number
+      readonly earlier: ReadonlyArray<Sampler.Earlier>
+    }
+  /** What is left of the budget for the search itself, the finalists' share put aside: `Infinity` without a limit. */
+  readonly remaining: number
   readonly now: number
   readonly trials: ReadonlyArray<TrialState<P>>
   /** Every job so far, in the order of the decisions. */
@@ -72,8 +98,15 @@ export interface State<P extends Space.Params> {
   /** `space.key` of every trial's hyperparameters. */
   readonly proposed: ReadonlySet<string>
   readonly proposals: number
-  readonly exhausted: boolean
+  /** How many proposals in a row expected less improvement than `until` asks for. */
+  readonly unpromising: number
+  /** Why no more trials start, before their number is reached. */
+  readonly exhausted: string | undefined
   /** Whether the scheduler has said that nothing more will start. */
+  readonly searched: boolean
+  /** The finalists, once they are chosen, the best first. */
+  readonly finalists: ReadonlyArray<number> | undefined
+  /** Whether every decision is made. */
   readonly ended: boolean
   /** The job whose result the next decision asks for. */
   readonly blockedOn: Job<P> | undefined
@@ -101,17 +134,66 @@ class Untold extends Error {
  * cannot be used, such as enqueued hyperparameters outside the space.
  */
 export const make = <P extends Space.Params>(options: Options<P>): State<P> => {
+  const { budget, finalists, scheduler, space } = options
   const parallelism = options.parallelism ?? 4
-  positive("trials", options.trials)
   positive("parallelism", parallelism)
   if (!(Number.isSafeInteger(options.seed) && options.seed >= 0)) {
     throw new InvalidStudy({ option: "seed", found: String(options.seed), expected: "a whole number in [0, 2^53)" })
   }
-  const refused = options.sampler.check?.(options.space)
+  if (finalists !== undefined) {
+    positive("finalists.trials", finalists.trials)
+    if (!(Number.isSafeInteger(finalists.repeats) && finalists.repeats >= 2)) {
+      const expected = "a whole number of at least 2: from one training nothing is known of the noise"
+      throw new InvalidStudy({ option: "finalists.repeats", found: String(finalists.repeats), expected })
+    }
+  }
+  const reserved = finalists === undefined ? 0 : finalists.trials * finalists.repeats * scheduler.budgets.at(-1)!
+  if (budget !== undefined && !(budget - reserved >= scheduler.budgets.at(-1)!)) {
+    throw new InvalidStudy({
+      option: "budget",
+      found: String(budget),
+      expected: `at least ${scheduler.budgets.at(-1)! + reserved}, so that a trial reaches the last rung` +
+        (reserved === 0 ? "" : " and the finalists are trained again")
+    })
+  }
+  const remaining = budget === undefined ? Infinity : budget - reserved
+  if (options.trials === undefined && budget === undefined) {
+    throw new InvalidStudy({ option: "trials", found: "neither `trials` nor `budget`", expected: "one of them" })
+  }
+  const trials = options.trials ?? scheduler.affordable?.(remaining) ?? Infinity
+  if (options.trials !== undefined) positive("trials", options.trials)
+  const problem: Sampler.Problem = {
+    space,
+    trials,
+    objectives: options.goal.objectives.length,
+    limits: options.goal.limits.length,
+    budgets: scheduler.budgets
+  }
+  const sampler = options.sampler.resolve?.(problem) ?? options.sampler
+  const refused = sampler.check?.(problem)
   if (refused !== undefined) throw new InvalidStudy({ option: "sampler", ...refused })
+  if (options.until !== undefined) {
+    const { expectedImprovementBelow, proposals } = options.until
+    positive("until.proposals", proposals)
+    if (!(expectedImprovementBelow > 0)) {
+      const expected = "a number above zero, in units of the objective"
+      throw new InvalidStudy({
+        option: "until.expectedImprovementBelow",
+        found: String(expectedImprovementBelow),
+        expected
+      })
+    }
+    if (sampler.expectsImprovement !== true) {
+      throw new InvalidStudy({
+        option: "until",
+        found: `the sampler ${sampler.name}, which expects no improvement`,
+        expected: "a sampler with a model that does, such as the Gaussian process"
+      })
+    }
+  }
   const enqueued = new Map<string, P>()
   for (const [index, params] of (options.enqueued ?? []).entries()) {
-    const decoded = Schema.decodeUnknownResult(options.space.schema)(params, { onExcessProperty: "error" })
+    const decoded = Schema.decodeUnknownResult(space.schema)(params, { onExcessProperty: "error" })
     if (Result.isFailure(decoded)) {
       throw new InvalidStudy({
         option: `enqueued[${index}]`,
@@ -119,18 +201,26 @@ export const make = <P extends Space.Params>(options: Options<P>): State<P> => {
         expected: `hyperparameters of the space: ${decoded.failure.message}`
       })
     }
-    const key = options.space.key(params)
+    const key = space.key(params)
     if (!enqueued.has(key)) enqueued.set(key, params)
   }
-  if (enqueued.size > options.trials) {
+  if (enqueued.size > trials) {
     throw new InvalidStudy({
       option: "trials",
-      found: `${options.trials} trials for ${enqueued.size} enqueued points`,
+      found: `${trials} trials for ${enqueued.size} enqueued points`,
       expected: "at least as many trials as enqueued points"
     })
   }
   return {
-    options: { ...options, parallelism, enqueued: [...enqueued.values()] },
+    options: {
+      ...options,
+      sampler,
+      trials,
+      parallelism,
+      enqueued: [...enqueued.values()],
+      earlier: options.earlier ?? []
+    },
+    remaining,
     now: 0,
     trials: [],
     jobs: [],
@@ -139,7 +229,10 @@ export const make = <P extends Space.Params>(options: Options<P>): State<P> => {
     told: 0,
     proposed: new Set(),
     proposals: 0,
-    exhausted: false,
+    unpromising: 0,
+    exhausted: undefined,
+    searched: false,
+    finalists: undefined,
     ended: false,
     blockedOn: undefined,
     log: []
@@ -174,7 +267,8 @@ export const next = <P extends Space.Params>(
   try {
     while (!draft.ended) {
       // A decision that waits leaves its worker free until something finishes.
-      if (draft.running.length >= draft.options.parallelism || !step(draft)) advance(draft)
+      const free = draft.running.length < draft.options.parallelism
+      if (!free || !(draft.searched ? repeat(draft) : step(draft))) advance(draft)
     }
   } catch (error) {
     if (!(error instanceof Untold)) throw error
@@ -193,25 +287,37 @@ const advance = <P extends Space.Params>(draft: Draft<P>): void => {
   }
   draft.now = draft.running.reduce((earliest, job) => Math.min(earliest, job.finish), Infinity)
   for (const job of draft.running) {
-    if (job.finish <= draft.now) draft.trials[job.trial] = { ...draft.trials[job.trial]!, running: false }
+    if (job.finish <= draft.now && job.repeat === 0) {
+      draft.trials[job.trial] = { ...draft.trials[job.trial]!, running: false }
+    }
   }
   draft.running = draft.running.filter((job) => job.finish > draft.now)
 }
 
 /** Makes and applies one decision. False when there is none before the next finish. */
 const step = <P extends Space.Params>(draft: Draft<P>): boolean => {
-  const { enqueued, scheduler, trials } = draft.options
+  const { enqueued, goal, scheduler, trials } = draft.options
+  const cheapest = scheduler.budgets[0]!
   const decision = scheduler.decide({
     now: draft.now,
+    direction: goal.objectives[0].direction,
+    planned: trials,
+    remaining: draft.remaining,
     trials: draft.trials,
-    mayStart: draft.trials.length < trials && (draft.trials.length < enqueued.length || !draft.exhausted),
-    loss: (trial, rung) => loss(draft, trial, rung)
+    mayStart: draft.trials.length < trials && cheapest <= draft.remaining &&
+      (draft.trials.length < enqueued.length || draft.exhausted === undefined),
+    loss: (trial, rung) => {
+      const values = finished(draft, trial, rung)
+      return values === undefined ? Infinity : Goal.losses(goal, values)[0]!
+    },
+    ranking: (trials, rung) => rank(draft, trials, (trial) => finished(draft, trial, rung))
   })
   switch (decision._tag) {
     case "Wait":
       return false
     case "Done":
-      draft.ended = true
+      draft.searched = true
+      if (draft.options.finalists === undefined) draft.ended = true
       draft.log.push({ ...decision, at: draft.now })
       return true
     case "Start":
@@ -223,8 +329,13 @@ const step = <P extends Space.Params>(draft: Draft<P>): boolean => {
         throw new Error(`the scheduler ${scheduler.name} cannot promote trial ${decision.trial} to ${decision.rung}`)
       }
       // A promotion continues from a checkpoint, so the rung below must be known to have one.
-      if (finiteValue(outcome(draft, trial.jobs.at(-1)!)) === undefined) {
+      if (finiteValues(outcome(draft, trial.jobs.at(-1)!)) === undefined) {
         throw new Error(`the scheduler ${scheduler.name} promotes trial ${decision.trial}, which failed`)
+      }
+      const cost = scheduler.budgets[decision.rung]! - trial.jobs.at(-1)!.budgets.at(-1)!
+      if (cost > draft.remaining) {
+        stop(draft, trial.index, `of the budget ${draft.remaining} was left, and its next rung takes ${cost}`)
+        return true
       }
       draft.log.push({ ...decision, at: draft.now })
       launch(draft, trial, decision.rung)
@@ -235,35 +346,59 @@ const step = <P extends Space.Params>(draft: Draft<P>): boolean => {
       if (trial === undefined || trial.running || trial.stopped) {
         throw new Error(`the scheduler ${scheduler.name} cannot stop trial ${decision.trial}`)
       }
-      const stop = { at: draft.now, reason: decision.reason }
-      draft.trials[trial.index] = { ...trial, stopped: true, stop }
-      draft.log.push({ ...decision, at: draft.now })
+      stop(draft, decision.trial, decision.reason)
       return true
     }
   }
 }
 
+const stop = <P extends Space.Params>(draft: Draft<P>, trial: number, reason: string): void => {
+  draft.trials[trial] = { ...draft.trials[trial]!, stopped: true, stop: { at: draft.now, reason } }
+  draft.log.push({ _tag: "Stop", trial, reason, at: draft.now })
+}
+
 const start = <P extends Space.Params>(draft: Draft<P>, rung: number): void => {
-  const { enqueued, sampler, space } = draft.options
+  const { enqueued, sampler, scheduler, space } = draft.options
   const index = draft.trials.length
+  const cost = scheduler.budgets[rung]
+  if (cost !== undefined && cost > draft.remaining) {
+    draft.exhausted = `of the budget ${draft.remaining} was left, and a new trial takes ${cost}`
+    return
+  }
   let params = enqueued[index]
   const origin = params === undefined ? "sampler" : "enqueued"
   if (params === undefined) {
     const proposal = propose(draft)
     if (proposal === undefined) {
       // The scheduler is asked again, knowing that no more trials can start.
-      draft.exhausted = true
+      draft.exhausted = "the sampler had no more points"
       return
     }
-    if (!Schema.is(space.schema)(proposal)) {
-      throw new Error(`the sampler ${sampler.name} proposed ${JSON.stringify(proposal)}, which is not in the space`)
+    const { until } = draft.options
+    if (until !== undefined && proposal.expectedImprovement !== undefined) {
+      const promising = proposal.expectedImprovement >= until.expectedImprovementBelow
+      draft.unpromising = promising ? 0 : draft.unpromising + 1
+      if (draft.unpromising >= until.proposals) {
+        draft.exhausted = `the expected improvement was ${
+          proposal.expectedImprovement.toPrecision(3)
+        }, below ${until.expectedImprovementBelow} for ${
+          until.proposals === 1 ? "the first time" : `${until.proposals} proposals in a row`
+        }`
+        return
+      }
     }
-    params = proposal
+    if (!Schema.is(space.schema)(proposal.params)) {
+      throw new Error(
+        `the sampler ${sampler.name} proposed ${JSON.stringify(proposal.params)}, which is not in the space`
+      )
+    }
+    params = proposal.params as P
     draft.proposals++
   }
   draft.proposed.add(space.key(params))
   draft.log.push({ _tag: "Start", trial: index, rung, at: draft.now })
-  const trial = { index, params, origin, firstRung: rung, rung, stopped: false, stop: undefined, jobs: [] } as const
+  const stopped = { stopped: false, stop: undefined, jobs: [], repeats: [] } as const
+  const trial = { index, params, origin, firstRung: rung, rung, ...stopped } as const
   launch(draft, { ...trial, running: true }, rung)
 }
 
@@ -272,30 +407,79 @@ const launch = <P extends Space.Params>(draft: Draft<P>, trial: TrialState<P>, r
   const { budgets } = draft.options.scheduler
   const budget = budgets[rung]
   if (budget === undefined) throw new Error(`the scheduler ${draft.options.scheduler.name} has no rung ${rung}`)
-  const before = trial.jobs.at(-1)
+  const before = trial.jobs.at(-1)?.budgets ?? []
+  const job = occupy(draft, trial, {
+    rung,
+    repeat: 0,
+    budgets: [...before, budget],
+    cost: budget - (before.at(-1) ?? 0)
+  })
+  draft.remaining -= job.cost
+  draft.trials[trial.index] = { ...trial, rung, running: true, jobs: [...trial.jobs, job] }
+}
+
+const occupy = <P extends Space.Params>(
+  draft: Draft<P>,
+  trial: TrialState<P>,
+  what: Pick<Job<P>, "rung" | "repeat" | "budgets" | "cost">
+): Job<P> => {
   const job: Job<P> = {
+    ...what,
     index: draft.jobs.length,
     trial: trial.index,
     params: trial.params,
     origin: trial.origin,
-    rung,
-    budgets: [...(before?.budgets ?? []), budget],
-    horizon: budgets.at(-1)!,
+    horizon: draft.options.scheduler.budgets.at(-1)!,
     start: draft.now,
-    finish: draft.now + budget - (before?.budgets.at(-1) ?? 0)
+    finish: draft.now + what.cost
   }
-  draft.trials[trial.index] = { ...trial, rung, running: true, jobs: [...trial.jobs, job] }
   draft.jobs.push(job)
   draft.outcomes.push(undefined)
   draft.running.push(job)
+  return job
 }
 
-const propose = <P extends Space.Params>(draft: Draft<P>): Space.Params | undefined => {
-  const { direction, sampler, seed, space } = draft.options
+/**
+ * Trains the next finalist with another seed, once all trials have finished.
+ * False when it must wait for one.
+ */
+const repeat = <P extends Space.Params>(draft: Draft<P>): boolean => {
+  const { repeats, trials } = draft.options.finalists!
+  if (draft.finalists === undefined) {
+    if (draft.running.length > 0) return false
+    const reached = draft.trials.flatMap((trial) => {
+      const last = trial.jobs.findLast((job) => finiteValues(outcome(draft, job)) !== undefined)
+      return last === undefined || last !== trial.jobs.at(-1) ? [] : [{ trial: trial.index, rung: last.rung }]
+    })
+    const highest = reached.reduce((rung, trial) => Math.max(rung, trial.rung), -1)
+    const there = reached.filter(({ rung }) => rung === highest).map(({ trial }) => trial)
+    draft.finalists = rank(draft, there, (trial) => finished(draft, trial, highest)).slice(0, trials)
+  }
+  // One seed for all before the next for any, so that they can be compared whenever it ends.
+  for (let repeat = 1; repeat <= repeats; repeat++) {
+    const next = draft.finalists.find((trial) => draft.trials[trial]!.repeats.length < repeat)
+    if (next === undefined) continue
+    const trial = draft.trials[next]!
+    const { budgets, rung } = trial.jobs.at(-1)!
+    draft.log.push({ _tag: "Repeat", trial: next, repeat, at: draft.now })
+    const job = occupy(draft, trial, { rung, repeat, budgets, cost: budgets.at(-1)! })
+    draft.trials[next] = { ...trial, repeats: [...trial.repeats, job] }
+    return true
+  }
+  draft.ended = true
+  return true
+}
+
+const propose = <P extends Space.Params>(draft: Draft<P>): Sampler.Proposal | undefined => {
+  const { earlier, goal, sampler, scheduler, seed, space, trials } = draft.options
   return sampler.propose({
     space,
     seed,
-    direction,
+    trials,
+    earlier,
+    objectives: goal.objectives.length,
+    limits: goal.limits.length,
+    budgets: scheduler.budgets,
     index: draft.proposals,
     proposed: draft.proposed,
     history: () => draft.trials.map((trial) => observe(draft, trial))
@@ -303,13 +487,22 @@ const propose = <P extends Space.Params>(draft: Draft<P>): Space.Params | undefi
 }
 
 const observe = <P extends Space.Params>(draft: Draft<P>, trial: TrialState<P>): Sampler.Observation => {
-  const values: Array<Sampler.Observation["values"][number]> = []
+  const { goal, scheduler } = draft.options
+  const measurements: Array<Sampler.Measurement> = []
   let failed = false
   for (const job of trial.jobs) {
     if (job.finish > draft.now) continue
-    const value = finiteValue(outcome(draft, job))
-    if (value === undefined) failed = true
-    else values.push({ rung: job.rung, budget: job.budgets.at(-1)!, value })
+    const became = outcome(draft, job)
+    const values = finiteValues(became)
+    if (values === undefined) failed ||= became._tag !== "Cancelled"
+    else {
+      measurements.push({
+        rung: job.rung,
+        budget: job.budgets.at(-1)!,
+        losses: Goal.losses(goal, values),
+        violations: Goal.violations(goal, values)
+      })
+    }
   }
   const status = failed ?
     "failed"
@@ -317,22 +510,40 @@ const observe = <P extends Space.Params>(draft: Draft<P>, trial: TrialState<P>):
     "running"
     : trial.stopped ?
     "stopped"
-    : trial.rung === draft.options.scheduler.budgets.length - 1 ?
+    : trial.rung === scheduler.budgets.length - 1 ?
     "completed"
     : "waiting"
-  return { trial: trial.index, params: trial.params, status, values }
+  return { trial: trial.index, params: trial.params, status, measurements }
 }
 
-const loss = <P extends Space.Params>(draft: Draft<P>, trial: number, rung: number): number => {
+/** The metrics of a trial at a rung that it has finished, `undefined` where it failed. */
+const finished = <P extends Space.Params>(
+  draft: Draft<P>,
+  trial: number,
+  rung: number
+): ReadonlyArray<number> | undefined => {
   const job = draft.trials[trial]?.jobs.find((job) => job.rung === rung)
   if (job === undefined || job.finish > draft.now) {
     throw new Error(
       `the scheduler ${draft.options.scheduler.name} asks for trial ${trial} at rung ${rung}, not finished yet`
     )
   }
-  const value = finiteValue(outcome(draft, job))
-  if (value === undefined) return Infinity
-  return draft.options.direction === "minimize" ? value : -value
+  return finiteValues(outcome(draft, job))
+}
+
+/** Trials by how they did, the best first, without those that failed. */
+const rank = <P extends Space.Params>(
+  draft: Draft<P>,
+  trials: ReadonlyArray<number>,
+  valuesOf: (trial: number) => ReadonlyArray<number> | undefined
+): ReadonlyArray<number> => {
+  const { goal } = draft.options
+  const entries = trials.toSorted((a, b) => a - b).flatMap((trial) => {
+    const values = valuesOf(trial)
+    if (values === undefined) return []
+    return [{ trial, losses: Goal.losses(goal, values), violations: Goal.violations(goal, values) }]
+  })
+  return Ranking.order(entries).map((position) => entries[position]!.trial)
 }
 
 const outcome = <P extends Space.Params>(draft: Draft<P>, job: Job<P>): Outcome => {
@@ -347,7 +558,7 @@ const outcome = <P extends Space.Params>(draft: Draft<P>, job: Job<P>): Outcome 
  */
 export const tell = <P extends Space.Params>(
   state: State<P>,
-  job: { readonly trial: number; readonly rung: number },
+  job: JobName,
   outcome: Outcome
 ): State<P> => {
   const started = find(state, job)
@@ -358,15 +569,18 @@ export const tell = <P extends Space.Params>(
   return { ...state, outcomes: state.outcomes.with(started.index, outcome), told: state.told + 1 }
 }
 
-const find = <P extends Space.Params>(
-  state: State<P>,
-  job: { readonly trial: number; readonly rung: number }
-): Job<P> | undefined => state.trials[job.trial]?.jobs.find((started) => started.rung === job.rung)
+/** What tells a job from the others of a study. `repeat` is 0 by default. */
+export type JobName = Pick<Job, "trial" | "rung"> & Partial<Pick<Job, "repeat">>
+
+const find = <P extends Space.Params>(state: State<P>, { repeat = 0, rung, trial }: JobName): Job<P> | undefined => {
+  const started = state.trials[trial]
+  return (repeat === 0 ? started?.jobs : started?.repeats)?.find((job) => job.rung === rung && job.repeat === repeat)
+}
 
 /** The outcome of a job, once told. */
 export const outcomeOf = <P extends Space.Params>(
   state: State<P>,
-  job: { readonly trial: number; readonly rung: number }
+  job: JobName
 ): Outcome | undefined => {
   const started = find(state, job)
   return started === undefined ? undefined : state.outcomes[started.index]
@@ -387,6 +601,15 @@ export const awaiting = <P extends Space.Params>(state: State<P>): Job<P> | unde
     }
   }
   return first
+}
+
+/**
+ * Ends the study where it is, for a reason that is not in its own order of
+ * events, such as the time being up. What runs is to be told as cancelled.
+ */
+export const close = <P extends Space.Params>(state: State<P>, reason: string): State<P> => {
+  if (state.ended) return state
+  return { ...state, searched: true, ended: true, blockedOn: undefined, exhausted: state.exhausted ?? reason }
 }
 
 /** Whether every decision is made and every result known. */

@@ -175,7 +175,7 @@ const exactSplit: Equals<Node.Success<typeof train>, TrainSplit> = true
 
 // A study discharges the errors of its trials and keeps their requirements.
 const search = Study.make("search", { ...study, space, minimize: "loss", trial: evaluated })
-const studyError: Equals<Node.Error<typeof search>, Study.NoTrialSucceeded> = true
+const studyError: Equals<Node.Error<typeof search>, Study.NoTrialSucceeded | Study.NoFeasibleTrial> = true
 const studyServices: Equals<Node.Services<typeof search>, Gpu> = true
 const bestParams: Equals<Node.Success<typeof search>["best"]["params"], { readonly epochs: number }> = true
 void [typed, exactError, exactServices, exactSplit, studyError, studyServices, bestParams]

@@ -114,11 +114,15 @@ describe("Tables", () => {
           objective: "loss",
           direction: "minimize",
           value: trial.value ?? null,
+          feasible: trial.value === undefined ? null : true,
+          on_front: best._tag === "Some" && best.value.best.trial === trial.trial,
+          repeats: [],
           metric_loss: trial.metrics["loss"] ?? null,
           metric_scores_accuracy: trial.metrics["scores.accuracy"] ?? null,
           metric_scores_examples: trial.metrics["scores.examples"] ?? null,
           error: trial.error ?? null,
-          rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value })),
+          rungs: trial.rungs.map(({ budget, rung, value }) => ({ rung, budget, value, values: [value] })),
+          metrics: ["loss"],
           runs: trial.runs.map((run) => run.key),
           seed: 1n,
           sampler: outcome.sampler,
@@ -386,12 +390,15 @@ describe("Tables", () => {
       const tables = yield* Tables.recorder.pipe(Scope.provide(scope))
       const file = yield* Tables.pathOf("trials", "search")
       const send = (event: PipelineEvent) => tables(event)
-      const about = { study: "search", budget: 2, cost: 2, rung: 0 }
+      const about = { study: "search", budget: 2, cost: 2, rung: 0, repeat: 0 }
       const started = {
         _tag: "study.started",
         study: "search",
         trials: 4,
         metric: "loss",
+        metrics: ["loss"],
+        reused: [],
+        space: {},
         direction: "minimize",
         seed: 0,
         horizon: 4,
@@ -413,22 +420,22 @@ describe("Tables", () => {
       for (const trial of [0, 1, 2, 3]) {
         yield* send({ _tag: "trial.started", ...about, origin: "sampler", trial, params: { rate: trial / 2 } })
       }
-      yield* send({ _tag: "trial.completed", ...about, trial: 1, value: 3 })
+      yield* send({ _tag: "trial.completed", ...about, trial: 1, value: 3, values: [3] })
       yield* TestClock.adjust("5 seconds")
       // Nothing was run yet: what came so far was there before.
       assert.isUndefined(yield* statuses)
       yield* send({ _tag: "stage.completed", stage: "s", key: "k", owner: "", durationMillis: 1 })
-      yield* send({ _tag: "trial.completed", ...about, trial: 0, value: 5 })
+      yield* send({ _tag: "trial.completed", ...about, trial: 0, value: 5, values: [5] })
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 running selected"])
-      yield* send({ _tag: "trial.completed", ...about, trial: 1, rung: 1, budget: 4, value: 9 })
+      yield* send({ _tag: "trial.completed", ...about, trial: 1, rung: 1, budget: 4, value: 9, values: [9] })
       yield* send({ _tag: "trial.failed", ...about, trial: 3, message: "no memory" })
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 running selected"])
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 completed selected", "3 failed"])
       assert.strictEqual((yield* notesOf(file))["attune.complete"], "false")
-      yield* send({ _tag: "trial.completed", ...about, trial: 2, value: Number.NaN })
+      yield* send({ _tag: "trial.completed", ...about, trial: 2, value: Number.NaN, values: [Number.NaN] })
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 completed selected", "2 failed", "3 failed"])
       const { rows } = yield* Query.run("select origin, seed, duration_seconds, param_rate, error from trials")
@@ -501,6 +508,9 @@ const chosen = (runs: ReadonlyArray<RunRecord>) =>
     budget: 1,
     value: 1,
     metrics: {},
+    feasible: true,
+    onFront: false,
+    repeats: [],
     error: undefined,
     rungs: [],
     virtualStart: 0,

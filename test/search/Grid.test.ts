@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Grid from "../../src/search/Grid.ts"
 import { InvalidStudy } from "../../src/search/InvalidStudy.ts"
 import * as Space from "../../src/search/Space.ts"
-import { proposals } from "./samplers.ts"
+import { problem, proposals } from "./samplers.ts"
 
 describe("Grid", () => {
   it("turns like an odometer, the last hyperparameter fastest", () => {
@@ -55,7 +55,7 @@ describe("Grid", () => {
     assert.throws(() => Grid.make({ resolution: 0 }), InvalidStudy, /resolution/)
     assert.throws(() => Grid.make({ resolutions: { rate: 1.5 } }), InvalidStudy, /rate/)
     const space = Space.make({ rate: Space.uniform(0, 1) })
-    assert.include(Grid.make({ resolutions: { epochs: 2 } }).check!(space)?.found, "epochs")
-    assert.isUndefined(Grid.make({ resolutions: { rate: 2 } }).check!(space))
+    assert.include(Grid.make({ resolutions: { epochs: 2 } }).check!(problem(space))?.found, "epochs")
+    assert.isUndefined(Grid.make({ resolutions: { rate: 2 } }).check!(problem(space)))
   })
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FullBudget from "../../src/search/FullBudget.ts"
+import * as Goal from "../../src/search/Goal.ts"
 import * as Grid from "../../src/search/Grid.ts"
 import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import * as Rehearsal from "../../src/search/Rehearsal.ts"
@@ -14,7 +15,7 @@ const cost = (scheduler: Scheduler.Scheduler, trials: number, sampler: Sampler.S
     space: Space.make({ optimizer: Space.choice(["adamw", "sgd"]), layers: Space.integer(1, 2) }),
     sampler,
     scheduler,
-    direction: "minimize",
+    goal: Goal.single("minimize"),
     seed: 0,
     trials
   }))

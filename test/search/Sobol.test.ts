@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Sobol from "../../src/search/Sobol.ts"
 import * as Space from "../../src/search/Space.ts"
-import { proposals } from "./samplers.ts"
+import { problem, proposals } from "./samplers.ts"
 
 const fixture = (name: string) =>
   JSON.parse(readFileSync(new URL(`../fixtures/search/${name}.json`, import.meta.url), "utf8"))
@@ -141,7 +141,7 @@ describe("Sobol", () => {
 
   it("refuses more dimensions than its table has", () => {
     const wide = Space.make(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`x${i}`, Space.uniform(0, 1)])))
-    assert.include(Sobol.make().check!(wide)?.found, "65")
+    assert.include(Sobol.make().check!(problem(wide))?.found, "65")
     assert.throws(() => Sobol.point(65, 0), RangeError)
     assert.throws(() => Sobol.point(2, 2 ** 32), RangeError)
   })

@@ -39,7 +39,7 @@ Space.choice(["adamw", "sgd"], { default: "lion" })
 Space.choice([{ name: "adamw" }])
 
 const unit = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-const cases = Object.entries(space.dimensions)
+const cases = space.leaves.map(({ dimension, name }) => [name, dimension] as const)
 
 describe("Space", () => {
   it.prop("gives values that its schema accepts and that return to themselves", [unit], ([u]) => {
@@ -65,7 +65,7 @@ describe("Space", () => {
   it.prop("rises with the unit where values have an order", [unit, unit], ([a, b]) => {
     const [low, high] = a < b ? [a, b] : [b, a]
     for (const name of ["learningRate", "batchSize", "epochs", "hidden", "warmupSteps", "warmupRatio"] as const) {
-      const dimension = space.dimensions[name] as Dimension<number>
+      const dimension = space.fields[name] as Dimension<number>
       assert.isAtMost(dimension.fromUnit(low), dimension.fromUnit(high), name)
     }
   })
@@ -116,7 +116,7 @@ describe("Space", () => {
       learningRate: 0.00031623,
       batchSize: 16,
       epochs: 6,
-      hidden: space.dimensions["hidden"]!.fromUnit(0.5) as number,
+      hidden: (space.fields["hidden"] as Dimension<number>).fromUnit(0.5),
       warmupSteps: 50,
       warmupRatio: 0.1,
       optimizer: "adamw",
@@ -132,8 +132,8 @@ describe("Space", () => {
   })
 
   it("maps a point of the cube to a record and back, leaving out what does not vary", () => {
-    assert.deepStrictEqual(space.coordinates, space.names.filter((name) => name !== "seed"))
-    const point = space.coordinates.map((_, i) => (i + 0.5) / space.coordinates.length)
+    assert.deepStrictEqual(space.axes.map(({ name }) => name), space.names.filter((name) => name !== "seed"))
+    const point = space.axes.map((_, i) => (i + 0.5) / space.axes.length)
     const params = space.fromUnit(point)
     assert.deepStrictEqual(space.fromUnit(space.toUnit(params)), params)
     assert.deepStrictEqual(Object.keys(params), [...space.names])
@@ -258,7 +258,7 @@ describe("the space that a stage proposes", () => {
     void typed
     assert.deepStrictEqual(space.names, ["rate", "rank"])
     assert.deepStrictEqual(Space.defaults(space), { rate: 1e-3, rank: 8 })
-    assert.deepStrictEqual(space.coordinates, ["rate", "rank"])
+    assert.deepStrictEqual(space.axes.map(({ name }) => name), ["rate", "rank"])
     // What has no effect is no part of it.
     const full = Space.from(Train)
     const fully: Equals<Space.Type<typeof full>, { readonly rate: number }> = true

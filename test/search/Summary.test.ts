@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FullBudget from "../../src/search/FullBudget.ts"
+import * as Goal from "../../src/search/Goal.ts"
 import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import * as Space from "../../src/search/Space.ts"
 import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
@@ -10,9 +11,9 @@ import { simulate } from "./simulate.ts"
 const space = Space.make({ x: Space.uniform(0, 1) })
 const halving = SuccessiveHalving.make({ budgets: [1, 3, 9] })
 const options = (trials: number, scheduler = halving) =>
-  ({ space, sampler: RandomSampler.make(), scheduler, seed: 1, trials, direction: "minimize" }) as const
+  ({ space, sampler: RandomSampler.make(), scheduler, seed: 1, trials, goal: Goal.single("minimize") }) as const
 
-const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", value })
+const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", values: [value] })
 const failed = (reason: string): VirtualTime.Outcome => ({ _tag: "Failed", reason })
 
 describe("Summary", () => {

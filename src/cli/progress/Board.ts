@@ -26,7 +26,8 @@ export interface Trial {
 
 export interface Study {
   readonly study: string
-  readonly total: number
+  /** How many trials there will be at most; `undefined` where only the budget is limited. */
+  readonly total: number | undefined
   readonly metric: string
   readonly direction: "minimize" | "maximize"
   readonly horizon: number
@@ -188,8 +189,12 @@ export const update = (board: Board, event: PipelineEvent, now: number): Notice 
       return undefined
     case "trial.started": {
       const study = board.studies.get(event.study)
-      const { budget, params, rung, trial } = event
-      const valued = study?.trials.get(trial)?.valued
+      const { budget, params, repeat, rung, trial } = event
+      const known = study?.trials.get(trial)
+      // A finalist that is trained again stays what it is.
+      if (repeat > 0 && known !== undefined) known.ran = false
+      if (repeat > 0) return undefined
+      const valued = known?.valued
       study?.trials.set(trial, { trial, rung, budget, params, status: "running", valued, ran: false })
       return undefined
     }
@@ -217,6 +222,7 @@ const endRung = (
     study.executed += event.cost
     study.lastEnd = now
   }
+  if (event.repeat > 0) return undefined
   if (event._tag === "trial.failed") {
     trial.status = "failed"
     return { _tag: "trialFailed", study, trial, message: event.message }

@@ -22,7 +22,7 @@ export const metric = (study: Board.Study, value: number): string =>
 export const trials = (study: Board.Study): string => {
   const { evaluated, failed, full } = Board.countsOf(study)
   const parts = [
-    `${evaluated}/${study.total} trials`,
+    study.total === undefined ? Text.count(evaluated, "trial") : `${evaluated}/${study.total} trials`,
     ...(full > 0 && full < evaluated - failed ? [`${full} at full budget`] : []),
     ...(failed === 0 ? [] : [`${failed} failed`])
   ]

@@ -6,6 +6,9 @@ export const study = (name = "toy", metric = "accuracy"): PipelineEvent => ({
   study: name,
   trials: 4,
   metric,
+  metrics: [metric],
+  reused: [],
+  space: {},
   direction: "maximize",
   seed: 0,
   horizon: 3,
@@ -19,6 +22,7 @@ export const started = (trial: number, rung = 0, name = "toy"): PipelineEvent =>
   study: name,
   trial,
   rung,
+  repeat: 0,
   budget: [1, 3][rung]!,
   origin: "sampler",
   params: { rate: trial / 8 }
@@ -29,9 +33,11 @@ export const completed = (trial: number, value: number, rung = 0): PipelineEvent
   study: "toy",
   trial,
   rung,
+  repeat: 0,
   budget: [1, 3][rung]!,
   cost: [1, 2][rung]!,
-  value
+  value,
+  values: [value]
 })
 
 export const failed = (trial: number, message: string): PipelineEvent => ({
@@ -39,6 +45,7 @@ export const failed = (trial: number, message: string): PipelineEvent => ({
   study: "toy",
   trial,
   rung: 0,
+  repeat: 0,
   budget: 1,
   cost: 1,
   message

@@ -1,8 +1,9 @@
 /**
- * The number a study optimises: a metric of the trial's output, named by its
- * path, and which way is better.
+ * Metrics are numbers in a trial's output, named by their path. A study
+ * optimises one or several, and may set limits to others.
  */
 import type * as Schema from "effect/Schema"
+import type { Direction } from "./Goal.ts"
 
 /**
  * The numeric fields of a trial's output, nested ones by dotted path, as in
@@ -15,9 +16,26 @@ export type MetricPath<A, Depth extends ReadonlyArray<unknown> = []> = {
     : never
 }[keyof A & string]
 
-export type Objective<A> =
-  | { readonly minimize: MetricPath<A>; readonly maximize?: never }
-  | { readonly maximize: MetricPath<A>; readonly minimize?: never }
+/** Bounds that a metric must keep, both ends included. */
+export interface Bounds {
+  readonly min?: number
+  readonly max?: number
+}
+
+/** What a study is after, in the metrics of its trials' output. */
+export type Aim<A> =
+  & (
+    | { readonly minimize: MetricPath<A>; readonly maximize?: never; readonly objectives?: never }
+    | { readonly maximize: MetricPath<A>; readonly minimize?: never; readonly objectives?: never }
+    /** Several at once: the study looks for the trials that no other surpasses in all of them. The first decides what is `best`. */
+    | {
+      readonly objectives: { readonly [K in MetricPath<A>]?: Direction }
+      readonly minimize?: never
+      readonly maximize?: never
+    }
+  )
+  /** Metrics that a trial must keep within bounds to be chosen. */
+  & { readonly limits?: { readonly [K in MetricPath<A>]?: Bounds } }
 
 interface WithFields {
   readonly fields?: Readonly<Record<string, Schema.Top>>
