@@ -50,6 +50,7 @@ export type PipelineEvent =
     readonly direction: "minimize" | "maximize"
     /** All metrics that the study looks at: its objectives, then those with limits. */
     readonly metrics: ReadonlyArray<string>
+    readonly goal: StudyGoal
     readonly seed: number
     /** The budget of the last rung. */
     readonly horizon: number
@@ -107,6 +108,14 @@ export interface StageProgress {
   readonly values: Readonly<Record<string, number>>
 }
 
+/** What a study is after. */
+export interface StudyGoal {
+  /** At least one. */
+  readonly objectives: ReadonlyArray<{ readonly metric: string; readonly direction: "minimize" | "maximize" }>
+  /** Metrics that must keep within bounds, both ends included. */
+  readonly limits: ReadonlyArray<{ readonly metric: string; readonly min?: number; readonly max?: number }>
+}
+
 /** All that is to be kept of a study, as the result tables need it. */
 export interface StudyOutcome {
   readonly study: string
@@ -115,6 +124,7 @@ export interface StudyOutcome {
   readonly direction: "minimize" | "maximize"
   /** All metrics that the study looked at: its objectives, then those with limits. */
   readonly metrics: ReadonlyArray<string>
+  readonly goal: StudyGoal
   readonly seed: number
   readonly sampler: string
   readonly scheduler: string
@@ -125,7 +135,23 @@ export interface StudyOutcome {
   /** The budget that all trials were given together, and what the full horizon for each would have cost. */
   readonly spent: number
   readonly fullCost: number
+  /** The part of `spent` that the finalists' further trainings took. */
+  readonly spentOnFinalists: number
+  /** The trials that were trained again in the end, the best first, with the first objective over their seeds. */
+  readonly finalists: ReadonlyArray<FinalistOutcome>
+  /** Finalists besides the first of which it is not clear, at the level of 5 %, that they are worse. */
+  readonly indistinguishable: ReadonlyArray<number>
+  /** Why no more trials were started before their number was reached; `undefined` when it was. */
+  readonly ended: string | undefined
   readonly trials: ReadonlyArray<TrialOutcome>
+}
+
+export interface FinalistOutcome {
+  readonly trial: number
+  /** How many of its further trainings gave a value. */
+  readonly trainings: number
+  readonly mean: number | undefined
+  readonly standardError: number | undefined
 }
 
 export interface TrialOutcome {

@@ -146,8 +146,9 @@ const goalOf = (options: Metric.Aim<any>, output: Schema.Top): Goal.Goal => {
  *
  * A failing trial is a row of the result, it does not fail the study: the
  * trial's errors are discharged here. What is left is `NoTrialSucceeded`,
- * `NoFeasibleTrial` where limits are set and none keeps them, and what keeps
- * earlier studies from being read. A store that fails ends the run all the same.
+ * `NoFeasibleTrial` where limits are set and none keeps them, what keeps
+ * earlier studies from being read, and `InvalidStudy` for one that cannot be
+ * started from. A store that fails ends the run all the same.
  *
  * Throws `InvalidStudy` at once for options that cannot be used.
  */
@@ -166,7 +167,10 @@ export const make = <
     & Metric.Aim<NoInfer<Node.Success<N>>>
 ): Node.Node<
   StudyResult.Result<P, Node.Success<N>>,
-  StudyResult.NoTrialSucceeded | StudyResult.NoFeasibleTrial | Node.Error<E[number]>,
+  | StudyResult.NoTrialSucceeded
+  | StudyResult.NoFeasibleTrial
+  | (E extends readonly [] ? never : InvalidStudy)
+  | Node.Error<E[number]>,
   Node.Services<N> | Node.Services<E[number]>
 > => {
   type A = Node.Success<N>
@@ -209,7 +213,7 @@ export const make = <
       const studies: Array<EarlierStudy.Reading> = []
       for (const node of earlier) {
         const study = (yield* context.run(node, name)) as EarlierStudy.EarlierStudy
-        studies.push(EarlierStudy.read(study, { space, name, direction }))
+        studies.push(yield* readEarlier(study, { space, name, direction }))
       }
       const engine = engineWith(studies.map(({ earlier }) => earlier))
       yield* context.emit({
@@ -219,6 +223,7 @@ export const make = <
         metric,
         direction,
         metrics,
+        goal,
         seed,
         horizon,
         expectedCost: options.budget ?? Rehearsal.expectedCost(engine),
@@ -312,12 +317,22 @@ export const make = <
         metric,
         direction,
         metrics,
+        goal,
         seed,
         sampler: sampler.description,
         scheduler: scheduler.description,
         space: storedSpace,
         spent: summary.spent,
         fullCost: summary.fullCost,
+        spentOnFinalists: summary.spentOnFinalists,
+        finalists: (summary.finalists?.finalists ?? []).map(({ mean, standardError, trial, values }) => ({
+          trial,
+          trainings: values.filter((value) => value !== undefined).length,
+          mean,
+          standardError
+        })),
+        indistinguishable: summary.finalists?.indistinguishable ?? [],
+        ended: summary.ended,
         selected: summary.best?.trial,
         trials: yield* Effect.forEach(summary.trials, (trial) => {
           const ran = nodes.get(trial.trial)
@@ -346,6 +361,17 @@ export const make = <
     expand: { template, sources: earlier, run }
   })
 }
+
+/** That a study cannot be started from is found when it has been read: an error of this study, not a defect. */
+const readEarlier = (...args: Parameters<typeof EarlierStudy.read>): Effect.Effect<EarlierStudy.Reading, InvalidStudy> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(EarlierStudy.read(...args))
+    } catch (error) {
+      if (error instanceof InvalidStudy) return Effect.fail(error)
+      throw error
+    }
+  })
 
 const trialOutcome = (
   trial: Summary.Trial,

@@ -22,7 +22,7 @@ export const simulate = <P extends Space.Params>(
   reality: Reality
 ) => {
   const stored = new Map<string, VirtualTime.Outcome>()
-  const keyOf = (job: VirtualTime.Job<P>) => `${job.trial}/${job.rung}`
+  const keyOf = (job: VirtualTime.Job<P>) => `${job.trial}/${job.rung}/${job.repeat}`
   const waits = reality.delays === undefined ? undefined : Random.make(reality.delays, "delays")
   const issued: Array<number> = []
   let results = 0, state: VirtualTime.State<P>
