@@ -80,7 +80,7 @@ export interface Summary<out P extends Space.Params = Space.Params> {
   readonly spentOnFinalists: number
   /** What the same trials would have cost at the full horizon each. */
   readonly fullCost: number
-  /** Why no more trials were started, before their number was reached. */
+  /** Why the study ended before its trials did, or before their number was reached. */
   readonly ended: string | undefined
 }
 
@@ -125,7 +125,7 @@ export const make = <P extends Space.Params>(state: VirtualTime.State<P>): Summa
     spent: cost(known),
     spentOnFinalists: cost(known.filter(({ repeat }) => repeat > 0)),
     fullCost: trials.length * scheduler.budgets.at(-1)!,
-    ended: state.exhausted
+    ended: state.cut ?? state.exhausted
   }
 }
 

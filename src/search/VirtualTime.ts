@@ -102,6 +102,8 @@ export interface State<P extends Space.Params> {
   readonly unpromising: number
   /** Why no more trials start, before their number is reached. */
   readonly exhausted: string | undefined
+  /** Why the study was ended from outside, if it was. */
+  readonly cut: string | undefined
   /** Whether the scheduler has said that nothing more will start. */
   readonly searched: boolean
   /** The finalists, once they are chosen, the best first. */
@@ -231,6 +233,7 @@ export const make = <P extends Space.Params>(options: Options<P>): State<P> => {
     proposals: 0,
     unpromising: 0,
     exhausted: undefined,
+    cut: undefined,
     searched: false,
     finalists: undefined,
     ended: false,
@@ -607,10 +610,13 @@ export const awaiting = <P extends Space.Params>(state: State<P>): Job<P> | unde
  * Ends the study where it is, for a reason that is not in its own order of
  * events, such as the time being up. What runs is to be told as cancelled.
  */
-export const close = <P extends Space.Params>(state: State<P>, reason: string): State<P> => {
-  if (state.ended) return state
-  return { ...state, searched: true, ended: true, blockedOn: undefined, exhausted: state.exhausted ?? reason }
-}
+export const close = <P extends Space.Params>(state: State<P>, reason: string): State<P> => ({
+  ...state,
+  searched: true,
+  ended: true,
+  blockedOn: undefined,
+  cut: reason
+})
 
 /** Whether every decision is made and every result known. */
 export const isDone = <P extends Space.Params>(state: State<P>): boolean =>
