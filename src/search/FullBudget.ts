@@ -11,6 +11,7 @@ export const make = (budget: number): Scheduler.Scheduler => {
     name: "full-budget",
     description: `every trial to ${budget}`,
     budgets: [budget],
+    affordable: (total) => Math.floor(total / budget * (1 + 1e-9)),
     decide: (view) =>
       view.mayStart ? Scheduler.start : view.trials.some((trial) => trial.running) ? Scheduler.wait : Scheduler.done
   }

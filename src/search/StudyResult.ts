@@ -95,7 +95,7 @@ export interface Result<out P, out A> {
   readonly spent: number
   /** What the same trials would have cost at the full horizon each. */
   readonly fullCost: number
-  /** Why the study ended before its trials did, or before their number was reached; `null` when it was. */
+  /** Why the study ended before its trials did, or before their number was reached; `null` when neither is so. */
   readonly ended: string | null
   /** What was taken over from earlier studies. */
   readonly reused: ReadonlyArray<EarlierStudy.Reused>

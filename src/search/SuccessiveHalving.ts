@@ -13,70 +13,32 @@
  *   and is never promoted, even if fewer trials than planned go on.
  * - Of two equal objectives the trial that started first ranks higher.
  * - At least one trial goes on at each rung, where the formula would round to none.
+ * - With a limited budget no more trials start than can be halved to the end.
  */
-import { InvalidStudy } from "./InvalidStudy.ts"
+import * as Budgets from "./Budgets.ts"
 import * as Scheduler from "./Scheduler.ts"
 
-export type Options =
-  | {
-    /** The budget of each rung, ascending. */
-    readonly budgets: ReadonlyArray<number>
-    /** One trial in how many goes on. Default 3. */
-    readonly reduction?: number
-  }
-  | {
-    /** No rung is below this budget. */
-    readonly min: number
-    /** The budget of the last rung. */
-    readonly max: number
-    /** One trial in how many goes on, and the ratio of neighbouring budgets. Default 3. */
-    readonly reduction?: number
-  }
+export type Options = (Budgets.Listed | Budgets.Geometric) & {
+  /** One trial in how many goes on, and the ratio of neighbouring budgets between `min` and `max`. Default 3. */
+  readonly reduction?: number
+}
 
 /** Throws `InvalidStudy` for budgets that do not ascend from above zero, or a reduction of 1 or less. */
 export const make = (options: Options): Scheduler.Scheduler => {
-  const reduction = options.reduction ?? 3
-  if (!(Number.isFinite(reduction) && reduction > 1)) {
-    throw new InvalidStudy({ option: "reduction", found: String(reduction), expected: "a number above 1" })
-  }
-  const budgets = "budgets" in options ? options.budgets : geometric(options.min, options.max, reduction)
-  const ascending = budgets.every((budget, rung) => Number.isFinite(budget) && budget > (budgets[rung - 1] ?? 0))
-  if (budgets.length === 0 || !ascending) {
-    throw new InvalidStudy({
-      option: "budgets",
-      found: `[${budgets.join(", ")}]`,
-      expected: "numbers above zero in ascending order, one for each rung"
-    })
-  }
+  const reduction = Budgets.reduction(options.reduction)
+  const budgets = Budgets.geometric(options, reduction)
+  const rungs: Rungs = { budgets, reduction, unit: options.unit }
   return {
     name: "successive-halving",
-    description: `successive halving at ${budgets.join(", ")}, the best 1 in ${reduction} go on`,
+    description: `successive halving at ${Budgets.inWords(budgets, options.unit)}, the best 1 in ${reduction} go on`,
     budgets,
-    decide: (view) => decide(view, budgets.length, reduction)
+    affordable: (budget) => affordable(budget, budgets, reduction),
+    decide: (view) => {
+      const places = affordable(view.remaining + Budgets.spent(view, budgets), budgets, reduction)
+      if (view.mayStart && view.trials.length < places) return Scheduler.start
+      return halve(view, view.trials, 0, rungs)
+    }
   }
-}
-
-/**
- * `max` divided by the reduction as often as it stays at or above `min`, in
- * ascending order. Whole bounds give whole budgets, since most budgets are
- * epochs or steps.
- */
-const geometric = (min: number, max: number, reduction: number): ReadonlyArray<number> => {
-  if (!(Number.isFinite(max) && min > 0 && min <= max)) {
-    throw new InvalidStudy({
-      option: "budgets",
-      found: `min ${min} and max ${max}`,
-      expected: "finite numbers above zero, min not above max"
-    })
-  }
-  const whole = Number.isInteger(min) && Number.isInteger(max)
-  const budgets: Array<number> = []
-  for (let budget = max; budget >= min * (1 - 1e-9); budget /= reduction) {
-    const rounded = whole ? Math.round(budget) : budget
-    // A reduction near 1 can round two budgets to the same number.
-    if (rounded !== budgets[0]) budgets.unshift(rounded)
-  }
-  return budgets
 }
 
 /** How many of `trials` reach a rung, if none fails. */
@@ -90,25 +52,53 @@ export const cost = (trials: number, budgets: ReadonlyArray<number>, reduction =
     0
   )
 
-const decide = (view: Scheduler.View, rungs: number, reduction: number): Scheduler.Decision => {
-  if (view.mayStart) return Scheduler.start
-  for (let rung = 0; rung < rungs - 1; rung++) {
-    const entrants = view.trials.filter((trial) => trial.rung >= rung)
+/** The most trials whose halving costs no more than a budget. */
+export const affordable = (budget: number, budgets: ReadonlyArray<number>, reduction = 3): number => {
+  if (budget === Infinity) return Infinity
+  // Sums of fractions may miss a whole budget by their last digit.
+  const limit = budget * (1 + 1e-9)
+  let enough = 0, tooMany = Math.floor(limit / budgets[0]!) + 1
+  while (tooMany - enough > 1) {
+    const middle = Math.floor((enough + tooMany) / 2)
+    if (cost(middle, budgets, reduction) <= limit) enough = middle
+    else tooMany = middle
+  }
+  return enough
+}
+
+export interface Rungs {
+  readonly budgets: ReadonlyArray<number>
+  readonly reduction: number
+  readonly unit: string | undefined
+}
+
+/**
+ * The next decision about trials that started on rung `first` together and are
+ * compared with each other only: `Wait` while a rung has not finished, `Done`
+ * when there is nothing left to decide.
+ */
+export const halve = (
+  view: Scheduler.View,
+  trials: ReadonlyArray<Scheduler.Trial>,
+  first: number,
+  { budgets, reduction, unit }: Rungs
+): Scheduler.Decision => {
+  for (let rung = first; rung < budgets.length - 1; rung++) {
+    const entrants = trials.filter((trial) => trial.rung >= rung)
     if (entrants.some((trial) => trial.running && trial.rung === rung)) return Scheduler.wait
     if (entrants.every((trial) => trial.stopped || trial.rung > rung)) continue
-    const ranking = entrants
-      .map((trial) => ({ trial, loss: view.loss(trial.index, rung) }))
-      .filter(({ loss }) => loss < Infinity)
-      .toSorted((a, b) => a.loss - b.loss || a.trial.index - b.trial.index)
-    const places = reaching(view.trials.length, rung + 1, reduction)
+    const ranking = view.ranking(entrants.map(({ index }) => index), rung).map((index) => view.trials[index]!)
+    const places = reaching(trials.length, rung - first + 1, reduction)
     // Stops take no time, so the trials that are out say so before the others go on.
-    for (const [position, { trial }] of ranking.entries()) {
+    for (const [position, trial] of ranking.entries()) {
       if (position < places || trial.stopped) continue
-      const reason = `place ${position + 1} of ${entrants.length} at rung ${rung}, where ${places} went on`
+      const where = Budgets.atRung(rung, budgets, unit)
+      const others = places === 1 ? "the best one went on" : `the best ${places} went on`
+      const reason = `place ${position + 1} of ${entrants.length} at ${where}; ${others}`
       return { _tag: "Stop", trial: trial.index, reason }
     }
-    const next = ranking.find(({ trial }) => trial.rung === rung && !trial.stopped)
-    if (next !== undefined) return { _tag: "Promote", trial: next.trial.index, rung: rung + 1 }
+    const next = ranking.find((trial) => trial.rung === rung && !trial.stopped)
+    if (next !== undefined) return { _tag: "Promote", trial: next.index, rung: rung + 1 }
   }
-  return view.trials.some((trial) => trial.running) ? Scheduler.wait : Scheduler.done
+  return trials.some((trial) => trial.running) ? Scheduler.wait : Scheduler.done
 }

@@ -283,6 +283,9 @@ export const next = <P extends Space.Params>(
 const isBlocked = <P extends Space.Params>(state: State<P>): boolean =>
   state.blockedOn !== undefined && state.outcomes[state.blockedOn.index] === undefined
 
+/** Sums of fractional budgets are off in their last digits. */
+const rounding = 1e-9
+
 /** Moves virtual time to the next finish. Every job that finishes then is over. */
 const advance = <P extends Space.Params>(draft: Draft<P>): void => {
   if (draft.running.length === 0) {
@@ -307,7 +310,7 @@ const step = <P extends Space.Params>(draft: Draft<P>): boolean => {
     planned: trials,
     remaining: draft.remaining,
     trials: draft.trials,
-    mayStart: draft.trials.length < trials && cheapest <= draft.remaining &&
+    mayStart: draft.trials.length < trials && cheapest <= draft.remaining * (1 + rounding) &&
       (draft.trials.length < enqueued.length || draft.exhausted === undefined),
     loss: (trial, rung) => {
       const values = finished(draft, trial, rung)
@@ -336,7 +339,7 @@ const step = <P extends Space.Params>(draft: Draft<P>): boolean => {
         throw new Error(`the scheduler ${scheduler.name} promotes trial ${decision.trial}, which failed`)
       }
       const cost = scheduler.budgets[decision.rung]! - trial.jobs.at(-1)!.budgets.at(-1)!
-      if (cost > draft.remaining) {
+      if (cost > draft.remaining * (1 + rounding)) {
         stop(draft, trial.index, `of the budget ${draft.remaining} was left, and its next rung takes ${cost}`)
         return true
       }
@@ -364,7 +367,7 @@ const start = <P extends Space.Params>(draft: Draft<P>, rung: number): void => {
   const { enqueued, sampler, scheduler, space } = draft.options
   const index = draft.trials.length
   const cost = scheduler.budgets[rung]
-  if (cost !== undefined && cost > draft.remaining) {
+  if (cost !== undefined && cost > draft.remaining * (1 + rounding)) {
     draft.exhausted = `of the budget ${draft.remaining} was left, and a new trial takes ${cost}`
     return
   }
@@ -417,7 +420,7 @@ const launch = <P extends Space.Params>(draft: Draft<P>, trial: TrialState<P>, r
     budgets: [...before, budget],
     cost: budget - (before.at(-1) ?? 0)
   })
-  draft.remaining -= job.cost
+  draft.remaining = Math.max(0, draft.remaining - job.cost)
   draft.trials[trial.index] = { ...trial, rung, running: true, jobs: [...trial.jobs, job] }
 }
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Random from "../../src/random/Random.ts"
 import * as FullBudget from "../../src/search/FullBudget.ts"
+import * as Goal from "../../src/search/Goal.ts"
 import { InvalidStudy } from "../../src/search/InvalidStudy.ts"
 import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import * as Space from "../../src/search/Space.ts"
@@ -16,10 +17,10 @@ const seed = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 
 const options = (
   scheduler: VirtualTime.Options<{ readonly x: number }>["scheduler"],
   trials: number,
-  direction: "minimize" | "maximize" = "minimize"
-) => ({ space, sampler: RandomSampler.make(), scheduler, seed: 1, trials, direction })
+  direction: Goal.Direction = "minimize"
+) => ({ space, sampler: RandomSampler.make(), scheduler, seed: 1, trials, goal: Goal.single(direction) })
 
-const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", value })
+const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", values: [value] })
 
 describe("SuccessiveHalving", () => {
   it("promotes the best third from their checkpoints, rung by rung", () => {
@@ -50,7 +51,7 @@ describe("SuccessiveHalving", () => {
       "stopped",
       "stopped"
     ])
-    assert.strictEqual(summary.trials[3]!.stop?.reason, "place 2 of 3 at rung 1, where 1 went on")
+    assert.strictEqual(summary.trials[3]!.stop?.reason, "place 2 of 3 at rung 1 (budget 3); the best one went on")
     assert.deepStrictEqual(summary.trials[3]!.values.map(({ budget }) => budget), [1, 3])
   })
 
@@ -85,7 +86,7 @@ describe("SuccessiveHalving", () => {
         if (rung > 0) assert.deepStrictEqual(promoted, entrants, `rung ${rung}`)
         const value = (trial: number) => {
           const outcome = table[trial]![rung]!
-          return outcome._tag === "Completed" && Number.isFinite(outcome.value) ? outcome.value : undefined
+          return outcome._tag === "Completed" && Number.isFinite(outcome.values[0]) ? outcome.values[0] : undefined
         }
         const alive = entrants.filter((trial) => value(trial) !== undefined)
         const places = Math.max(1, Math.floor(trials / reduction ** (rung + 1)))
@@ -121,12 +122,49 @@ describe("SuccessiveHalving", () => {
     assert.deepStrictEqual(budgets(1, 3, 1.2), [1, 2, 3])
   })
 
+  it("starts no more trials than a limited budget can halve", () => {
+    const scheduler = SuccessiveHalving.make({ budgets: [1, 3, 9] })
+    // Nine trials cost 21: 9 at the first rung, 3 * 2 at the second, 6 at the last.
+    for (const [budget, trials, spent] of [[9, 1, 9], [10, 2, 10], [20.9, 8, 18], [21, 9, 21], [42, 18, 42]] as const) {
+      const { trials: _, ...unlimited } = options(scheduler, 1)
+      const { summary } = simulate({ ...unlimited, budget }, (job) => completed(job.params.x), { concurrency: 2 })
+      assert.deepStrictEqual([summary.trials.length, summary.spent], [trials, spent], `a budget of ${budget}`)
+      assert.isAtLeast(summary.completed, 1)
+      // The same holds where the study asks for more trials than that.
+      const asked = simulate({ ...unlimited, budget, trials: 50 }, () => completed(1), { concurrency: 2 })
+      assert.strictEqual(asked.summary.trials.length, trials)
+    }
+  })
+
+  it("says what it does, in the unit of its budgets", () => {
+    assert.strictEqual(
+      SuccessiveHalving.make({ min: 1, max: 9, unit: "epochs" }).description,
+      "successive halving at 1, 3, 9 epochs, the best 1 in 3 go on"
+    )
+    assert.strictEqual(
+      SuccessiveHalving.make({ min: 1, max: 1000, reduction: 1.5 }).description,
+      "successive halving at 1, 2, ..., 1000, the best 1 in 1.5 go on"
+    )
+    const { summary } = simulate(
+      options(SuccessiveHalving.make({ min: 100 / 9, max: 100, unit: "percent of the data" }), 9),
+      (job) => completed(job.trial),
+      { concurrency: 1 }
+    )
+    assert.strictEqual(
+      summary.trials[8]!.stop?.reason,
+      "place 9 of 9 at rung 0 (11.1111 of 100 percent of the data); the best 3 went on"
+    )
+  })
+
   it("refuses budgets and reductions that make no sense", () => {
     for (const budgets of [[], [0, 1], [1, 1], [3, 1], [1, Number.NaN], [1, Infinity]]) {
       assert.throws(() => SuccessiveHalving.make({ budgets }), InvalidStudy, /budgets/)
     }
-    for (const [min, max] of [[0, 1], [2, 1], [1, Infinity], [Number.NaN, 1]] as const) {
-      assert.throws(() => SuccessiveHalving.make({ min, max }), InvalidStudy, /budgets/)
+    for (const min of [0, -1, 2, Number.NaN, 1e-300]) {
+      assert.throws(() => SuccessiveHalving.make({ min, max: 1, reduction: 1.01 }), InvalidStudy, /study, min/)
+    }
+    for (const max of [0, Infinity, Number.NaN]) {
+      assert.throws(() => SuccessiveHalving.make({ min: 1, max }), InvalidStudy, /study, max/)
     }
     for (const reduction of [1, 0, -3, Number.NaN, Infinity]) {
       assert.throws(() => SuccessiveHalving.make({ budgets: [1, 3], reduction }), InvalidStudy, /reduction/)

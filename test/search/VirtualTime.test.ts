@@ -1,18 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Random from "../../src/random/Random.ts"
+import * as Asha from "../../src/search/Asha.ts"
 import * as FullBudget from "../../src/search/FullBudget.ts"
+import * as Goal from "../../src/search/Goal.ts"
 import * as Grid from "../../src/search/Grid.ts"
+import * as Hyperband from "../../src/search/Hyperband.ts"
 import { InvalidStudy } from "../../src/search/InvalidStudy.ts"
-import { finiteValue } from "../../src/search/Job.ts"
+import { finiteValues } from "../../src/search/Job.ts"
+import * as MedianStopping from "../../src/search/MedianStopping.ts"
+import * as Patience from "../../src/search/Patience.ts"
+import * as PercentileStopping from "../../src/search/PercentileStopping.ts"
 import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
 import type * as Scheduler from "../../src/search/Scheduler.ts"
 import * as Sobol from "../../src/search/Sobol.ts"
 import * as Space from "../../src/search/Space.ts"
+import * as StoppingRules from "../../src/search/StoppingRules.ts"
 import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
+import * as Threshold from "../../src/search/Threshold.ts"
 import * as VirtualTime from "../../src/search/VirtualTime.ts"
-import { asynchronous, simulate } from "./simulate.ts"
+import { simulate } from "./simulate.ts"
 
 const space = Space.make({ x: Space.uniform(0, 1), n: Space.integer(1, 4), kind: Space.choice(["a", "b"]) })
 type Params = Space.Type<typeof space>
@@ -21,12 +29,12 @@ const base = {
   space,
   sampler: RandomSampler.make(),
   scheduler: FullBudget.make(4),
-  direction: "minimize",
+  goal: Goal.single("minimize"),
   seed: 1,
   trials: 6
 } satisfies VirtualTime.Options<Params>
 
-const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", value })
+const completed = (value: number): VirtualTime.Outcome => ({ _tag: "Completed", values: [value] })
 
 /** Proposes a point that depends on every bit of the history, as a model-based sampler does. */
 const sensitive = (seen?: (context: Sampler.Context, history: ReadonlyArray<Sampler.Observation>) => void) =>
@@ -38,7 +46,7 @@ const sensitive = (seen?: (context: Sampler.Context, history: ReadonlyArray<Samp
       const history = context.history()
       seen?.(context, history)
       const draw = Random.make(context.seed, JSON.stringify(history), context.index)
-      return context.space.fromUnit(context.space.coordinates.map(() => draw.uniform()))
+      return { params: context.space.fromUnit(context.space.axes.map(() => draw.uniform())) }
     }
   }) satisfies Sampler.Sampler
 
@@ -55,8 +63,13 @@ const schedulers: ReadonlyArray<Scheduler.Scheduler> = [
   FullBudget.make(5),
   SuccessiveHalving.make({ budgets: [1, 3, 9] }),
   SuccessiveHalving.make({ budgets: [1, 1.7, 4], reduction: 2 }),
-  asynchronous([1, 3, 9], 3),
-  asynchronous([0.3, 1, 2.5], 2)
+  Asha.make({ min: 1, max: 9 }),
+  Asha.make({ budgets: [0.3, 1, 2.5], reduction: 2 }),
+  Hyperband.make({ budgets: [1, 2.5, 7], reduction: 2 }),
+  MedianStopping.make({ every: 1, max: 4, after: 2 }),
+  PercentileStopping.make({ every: 0.1, max: 0.4, percentile: 25, after: 1, from: 0.2 }),
+  StoppingRules.make({ every: 2, max: 8, rules: [Patience.rule({ rungs: 2 }), Threshold.rule({ above: 4 })] }),
+  StoppingRules.make({ scheduler: Asha.make({ min: 1, max: 4, reduction: 2 }), rules: [Threshold.rule({ above: 4 })] })
 ]
 const samplers: ReadonlyArray<Sampler.Sampler> = [
   RandomSampler.make(),
@@ -75,12 +88,15 @@ describe("VirtualTime", () => {
         {
           seed: integer(0, 1_000_000),
           trials: integer(1, 24),
+          // In quarters of a full training beyond the first, or none.
+          budget: Schema.NullOr(integer(0, 20)),
           parallelism: integer(1, 6),
           concurrency: integer(1, 8),
           crashes: Schema.Array(integer(0, 12)).check(Schema.isMaxLength(3))
         },
-        ({ seed, trials, parallelism, concurrency, crashes }) => {
-          const options = { ...base, sampler, scheduler, seed, trials, parallelism }
+        ({ seed, trials, budget, parallelism, concurrency, crashes }) => {
+          const limit = budget === null ? {} : { budget: scheduler.budgets.at(-1)! * (1 + budget / 4) }
+          const options = { ...base, sampler, scheduler, seed, trials, parallelism, ...limit }
           const expected = simulate(options, rough(seed), { concurrency: 1 })
           const found = simulate(options, rough(seed), { concurrency, delays: seed, crashes })
           assert.deepStrictEqual(found.log, expected.log)
@@ -108,11 +124,38 @@ describe("VirtualTime", () => {
         for (const trial of state.trials) {
           for (const [i, job] of trial.jobs.entries()) {
             assert.isAtLeast(job.start, trial.jobs[i - 1]?.finish ?? 0)
-            assert.deepStrictEqual(job.budgets, scheduler.budgets.slice(0, job.rung + 1))
+            assert.deepStrictEqual(job.budgets, scheduler.budgets.slice(trial.firstRung, job.rung + 1))
           }
         }
       }
-    }
+    },
+    { arbitrary: { runs: 40 } }
+  )
+
+  it.prop(
+    "ends every trial in one way, goes on with none that failed, and keeps to its budget",
+    { seed: integer(0, 1_000_000), trials: integer(1, 24), parallelism: integer(1, 6), quarters: integer(0, 40) },
+    ({ seed, trials, parallelism, quarters }) => {
+      for (const scheduler of schedulers) {
+        const budget = scheduler.budgets.at(-1)! * (1 + quarters / 4)
+        const options = { ...base, scheduler, seed, trials, parallelism, budget }
+        const { state, summary } = simulate(options, rough(seed), { concurrency: 2 })
+        assert.isAtMost(summary.spent, budget * (1 + 1e-9), scheduler.description)
+        assert.strictEqual(summary.completed + summary.stopped + summary.failed, summary.trials.length)
+        for (const trial of state.trials) {
+          const values = trial.jobs.map((job) => finiteValues(VirtualTime.outcomeOf(state, job)!))
+          assert.isFalse(values.slice(0, -1).includes(undefined), scheduler.description)
+        }
+        for (const { status, stop } of summary.trials) {
+          if (status === "stopped") assert.notStrictEqual(stop?.reason, "the study ended", scheduler.description)
+        }
+        // Rules may stop every trial, but none of these schedulers does where nothing fails.
+        if (/until|stops/.test(scheduler.description)) continue
+        const calm = simulate(options, (job) => completed(job.params.x), { concurrency: 2 })
+        assert.isAtLeast(calm.summary.completed, 1, scheduler.description)
+      }
+    },
+    { arbitrary: { runs: 25 } }
   )
 
   it.prop(
@@ -121,7 +164,7 @@ describe("VirtualTime", () => {
     ({ seed, trials, parallelism }) => {
       const seen: Array<ReadonlyArray<Sampler.Observation>> = []
       const sampler = sensitive((context, history) => seen[context.index] = history)
-      const options = { ...base, sampler, scheduler: asynchronous([1, 3, 9], 3), seed, trials, parallelism }
+      const options = { ...base, sampler, scheduler: Asha.make({ min: 1, max: 9 }), seed, trials, parallelism }
       const { state } = simulate(options, rough(seed), { concurrency: 8, delays: seed })
       const starts = state.log.filter((decision) => decision._tag === "Start")
       assert.strictEqual(seen.length, trials)
@@ -131,10 +174,10 @@ describe("VirtualTime", () => {
         for (const observation of history) {
           const over = state.trials[observation.trial]!.jobs.filter((job) => job.finish <= now)
           const values = over.flatMap((job) => {
-            const value = finiteValue(VirtualTime.outcomeOf(state, job)!)
-            return value === undefined ? [] : [{ rung: job.rung, budget: job.budgets.at(-1)!, value }]
+            const losses = finiteValues(VirtualTime.outcomeOf(state, job)!)
+            return losses === undefined ? [] : [{ rung: job.rung, budget: job.budgets.at(-1)!, losses, violations: [] }]
           })
-          assert.deepStrictEqual(observation.values, values)
+          assert.deepStrictEqual(observation.measurements, values)
           assert.strictEqual(observation.status === "failed", values.length < over.length)
         }
       }
@@ -170,7 +213,11 @@ describe("VirtualTime", () => {
   })
 
   it("leaves a state as it was", () => {
-    const before = VirtualTime.make({ ...base, scheduler: asynchronous([1, 3], 2), sampler: sensitive() })
+    const before = VirtualTime.make({
+      ...base,
+      scheduler: Asha.make({ budgets: [1, 3], reduction: 2 }),
+      sampler: sensitive()
+    })
     const { state, jobs } = VirtualTime.next(before)
     const again = VirtualTime.next(before)
     assert.deepStrictEqual(again.jobs, jobs)
@@ -283,7 +330,7 @@ describe("VirtualTime", () => {
       ),
       /broken asks for trial 0 at rung 0, not finished yet/
     )
-    const outside = { ...RandomSampler.make(), name: "outside", propose: () => ({ x: 7, n: 1, kind: "a" }) }
+    const outside = { ...RandomSampler.make(), name: "outside", propose: () => ({ params: { x: 7, n: 1, kind: "a" } }) }
     assert.throws(
       () => VirtualTime.next(VirtualTime.make({ ...base, sampler: outside })),
       /outside proposed .*not in the space/
