@@ -1,25 +1,43 @@
 /** A study played through beforehand, to tell how much it has to do. */
+import * as Random from "../random/Random.ts"
+import type * as Goal from "./Goal.ts"
+import type { Job } from "./Job.ts"
+import * as RandomSampler from "./RandomSampler.ts"
 import type * as Space from "./Space.ts"
 import * as Summary from "./Summary.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 
 /**
  * The budget that a study spends if no trial fails. Exact for schedulers whose promotions do not depend on which trials
- * are good, as in successive halving; otherwise an estimate.
+ * are good, as in successive halving; otherwise an estimate, from trials that are good or bad by chance and get a little
+ * better from rung to rung.
  */
-export const expectedCost = <P extends Space.Params>(study: VirtualTime.State<P>): number => {
-  const { limits, objectives } = study.options.goal
-  // Nothing is beyond a limit, whichever way it is.
-  const values = (job: { readonly trial: number }) => [
-    ...objectives.map(() => job.trial),
-    ...limits.map(({ max, min }) => max ?? min ?? 0)
-  ]
-  let state = study
+export const expectedCost = <P extends Space.Params>(options: VirtualTime.Options<P>): number => {
+  // How many points there are matters, not which: a sampler with a model would think about each of them.
+  const { sampler, space, trials = Infinity, until: _, ...lasting } = options
+  const points = Math.max(sampler.size(space), options.enqueued?.length ?? 0)
+  let state = VirtualTime.make({
+    ...lasting,
+    space,
+    sampler: RandomSampler.make(),
+    trials: Math.min(trials, Number.isFinite(points) ? points : Number.MAX_SAFE_INTEGER)
+  })
   while (!VirtualTime.isDone(state)) {
     const decided = VirtualTime.next(state)
     state = decided.state
     if (decided.jobs.length === 0) break
-    for (const job of decided.jobs) state = VirtualTime.tell(state, job, { _tag: "Completed", values: values(job) })
+    for (const job of decided.jobs) {
+      state = VirtualTime.tell(state, job, { _tag: "Completed", values: pretended(options.goal, job) })
+    }
   }
   return Summary.make(state).spent
 }
+
+/** Losses by chance, and nothing beyond a limit. */
+const pretended = ({ limits, objectives }: Goal.Goal, job: Job): ReadonlyArray<number> => [
+  ...objectives.map(({ direction }, objective) => {
+    const loss = Random.make(0, `rehearsal/${objective}`, job.trial).uniform() - 0.001 * job.rung
+    return direction === "minimize" ? loss : -loss
+  }),
+  ...limits.map(({ max, min }) => max ?? min ?? 0)
+]

@@ -183,22 +183,20 @@ export const make = <
   const { direction, metric } = goal.objectives[0]
   const metrics = Goal.metrics(goal)
   const earlier: ReadonlyArray<Node.Any> = options.earlier ?? []
-  const engineWith = (earlier: ReadonlyArray<Sampler.Earlier>) =>
-    VirtualTime.make<P>({
-      space,
-      sampler: options.sampler ?? Sobol.make(),
-      scheduler,
-      goal,
-      seed,
-      earlier,
-      enqueued: options.first ?? [defaults],
-      ...(options.trials === undefined ? {} : { trials: options.trials }),
-      ...(options.budget === undefined ? {} : { budget: options.budget }),
-      ...(options.parallelism === undefined ? {} : { parallelism: options.parallelism }),
-      ...(options.finalists === undefined ? {} : { finalists: options.finalists }),
-      ...(options.until === undefined ? {} : { until: { proposals: 3, ...options.until } })
-    })
-  const { sampler, trials } = engineWith([]).options
+  const engine: VirtualTime.Options<P> = {
+    space,
+    sampler: options.sampler ?? Sobol.make(),
+    scheduler,
+    goal,
+    seed,
+    enqueued: options.first ?? [defaults],
+    ...(options.trials === undefined ? {} : { trials: options.trials }),
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
+    ...(options.parallelism === undefined ? {} : { parallelism: options.parallelism }),
+    ...(options.finalists === undefined ? {} : { finalists: options.finalists }),
+    ...(options.until === undefined ? {} : { until: { proposals: 3, ...options.until } })
+  }
+  const { sampler, trials } = VirtualTime.make(engine).options
   const wallClock = options.wallClock === undefined ? undefined : Duration.fromInputUnsafe(options.wallClock)
 
   const storedSpace = StoredSpace.encode(space) as unknown as Schema.Json
@@ -215,7 +213,6 @@ export const make = <
         const study = (yield* context.run(node, name)) as EarlierStudy.EarlierStudy
         studies.push(yield* readEarlier(study, { space, name, direction }))
       }
-      const engine = engineWith(studies.map(({ earlier }) => earlier))
       yield* context.emit({
         _tag: "study.started",
         study: name,
@@ -263,7 +260,7 @@ export const make = <
       if (wallClock !== undefined) {
         yield* Effect.forkChild(Effect.delay(Queue.offer(results, "the time is up"), wallClock))
       }
-      let state: VirtualTime.State<P> = engine
+      let state = VirtualTime.make<P>({ ...engine, earlier: studies.map(({ earlier }) => earlier) })
       let unplanned: NotPlanned | undefined
       while (!VirtualTime.isDone(state)) {
         const decided = VirtualTime.next(state)
@@ -363,7 +360,9 @@ export const make = <
 }
 
 /** That a study cannot be started from is found when it has been read: an error of this study, not a defect. */
-const readEarlier = (...args: Parameters<typeof EarlierStudy.read>): Effect.Effect<EarlierStudy.Reading, InvalidStudy> =>
+const readEarlier = (
+  ...args: Parameters<typeof EarlierStudy.read>
+): Effect.Effect<EarlierStudy.Reading, InvalidStudy> =>
   Effect.suspend(() => {
     try {
       return Effect.succeed(EarlierStudy.read(...args))

@@ -8,17 +8,16 @@ import type * as Sampler from "../../src/search/Sampler.ts"
 import type * as Scheduler from "../../src/search/Scheduler.ts"
 import * as Space from "../../src/search/Space.ts"
 import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
-import * as VirtualTime from "../../src/search/VirtualTime.ts"
 
 const cost = (scheduler: Scheduler.Scheduler, trials: number, sampler: Sampler.Sampler = RandomSampler.make()) =>
-  Rehearsal.expectedCost(VirtualTime.make({
+  Rehearsal.expectedCost({
     space: Space.make({ optimizer: Space.choice(["adamw", "sgd"]), layers: Space.integer(1, 2) }),
     sampler,
     scheduler,
     goal: Goal.single("minimize"),
     seed: 0,
     trials
-  }))
+  })
 
 describe("Rehearsal", () => {
   it("adds up what every rung costs", () => {
