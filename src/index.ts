@@ -48,7 +48,9 @@ export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
 export * as Threshold from "./search/Threshold.ts"
 
 // Results
+export * as Importances from "./results/Importances.ts"
 export * as Query from "./results/Query.ts"
+export * as StoredStudy from "./results/StoredStudy.ts"
 export * as Tables from "./results/Tables.ts"
 
 // Data

@@ -26,8 +26,13 @@ const byTag: Readonly<Record<string, number>> = {
   BackendUnavailable: usage,
   DevicesUnavailable: usage,
   PipelineFileError: usage,
+  NoSuchMetric: usage,
+  InvalidStudy: usage,
   StoreError: store,
-  NothingStored: store
+  NothingStored: store,
+  NoStoredStudy: store,
+  NoStoredSpace: store,
+  NoImportance: store
 }
 
 /** The exit code for what a command failed with. */

@@ -22,6 +22,18 @@ export const study = orUndefined(Flag.String("study")).pipe(
   Flag.withDescription("Which study; by default the latest")
 )
 
+export const metric = orUndefined(Flag.String("metric")).pipe(
+  Flag.withMetavar("path"),
+  Flag.withDescription("Which metric, of those that the study looks at; by default its first objective")
+)
+
+export const seed = Flag.Int("seed").pipe(
+  Flag.filter((number) => number >= 0, (number) => `Expected at least 0, got ${number}`),
+  Flag.withDefault(0),
+  Flag.withMetavar("n"),
+  Flag.withDescription("Of what is drawn at random; the same seed gives the same result")
+)
+
 const atLeastOne = (name: string): Flag.Flag<number> =>
   Flag.Int(name).pipe(Flag.filter((number) => number >= 1, (number) => `Expected at least 1, got ${number}`))
 

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url"
 import * as Node from "../pipeline/Node.ts"
 import * as Source from "../pipeline/Source.ts"
 import { ExternalFile } from "../store/Artifact.ts"
+import type { Store } from "../store/Store.ts"
 
 /** Other names under which a split goes. */
 const keywords: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -129,7 +130,7 @@ export const split = (
 }
 
 /** Reads a file as `Source.file` does. */
-const read = (file: string): Effect.Effect<unknown, unknown> => {
+const read = (file: string): Effect.Effect<unknown, unknown, Store> => {
   const { op } = Source.file(file)
   return op._tag === "Source" ? op.read : Effect.die(new Error("a file is a source"))
 }

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import type { RunRecord } from "../store/RunRecord.ts"
+import type { Store } from "../store/Store.ts"
 import type { Definition } from "./Definition.ts"
 import type { PipelineEvent } from "./Progress.ts"
 
@@ -47,8 +48,8 @@ export type Op =
   /** Puts several nodes together. */
   | { readonly _tag: "Struct"; readonly sources: Readonly<Record<string, Any>> }
   | { readonly _tag: "List"; readonly sources: ReadonlyArray<Any> }
-  /** Reads something outside the store that may change between runs. */
-  | { readonly _tag: "Source"; readonly read: Effect.Effect<unknown, unknown>; readonly description: string }
+  /** Reads something that may change between runs: outside the store, or in its result tables. */
+  | { readonly _tag: "Source"; readonly read: Effect.Effect<unknown, unknown, Store>; readonly description: string }
   /** Decides while it runs which further nodes to run: a study. */
   | { readonly _tag: "Expand"; readonly expand: Expansion }
 

@@ -61,9 +61,7 @@ export type PipelineEvent =
     /** The search space as plain data, as `StoredSpace` in the search encodes it. */
     readonly space: Schema.Json
     /** What is taken over from earlier studies. */
-    readonly reused: ReadonlyArray<
-      { readonly study: string; readonly trials: number; readonly used: number; readonly leftOut: string | null }
-    >
+    readonly reused: ReadonlyArray<ReusedStudy>
   }
   | {
     readonly _tag: "trial.started"
@@ -108,10 +106,28 @@ export interface StageProgress {
   readonly values: Readonly<Record<string, number>>
 }
 
+/** What a study takes over from an earlier one. */
+export interface ReusedStudy {
+  readonly study: string
+  /** How many trials it had, and how many of them are in the space of this study. */
+  readonly trials: number
+  readonly used: number
+  /** Why the first of the others is not; `null` when all are. */
+  readonly leftOut: string | null
+  /** Hyperparameters that it did not have: its trials count as having had the defaults. */
+  readonly assumed: ReadonlyArray<string>
+  /** Hyperparameters that this study does not have. */
+  readonly dropped: ReadonlyArray<string>
+}
+
+interface StudyObjective {
+  readonly metric: string
+  readonly direction: "minimize" | "maximize"
+}
+
 /** What a study is after. */
 export interface StudyGoal {
-  /** At least one. */
-  readonly objectives: ReadonlyArray<{ readonly metric: string; readonly direction: "minimize" | "maximize" }>
+  readonly objectives: readonly [StudyObjective, ...ReadonlyArray<StudyObjective>]
   /** Metrics that must keep within bounds, both ends included. */
   readonly limits: ReadonlyArray<{ readonly metric: string; readonly min?: number; readonly max?: number }>
 }

@@ -14,6 +14,8 @@
  * | `attune.content`   | digest of the content without the varying columns          |
  * | `attune.source`    | digest of all that the table was made from                 |
  * | `attune.varying`   | JSON list of the varying columns                           |
+ *
+ * A kind may have further notes of its own, which it names.
  */
 import { type Field, Schema as ArrowSchema } from "apache-arrow/schema"
 import * as Effect from "effect/Effect"
@@ -38,6 +40,8 @@ export interface ResultTable {
   readonly varying: ReadonlyArray<string>
   /** Columns that a table may have besides, in words. */
   readonly open: string | undefined
+  /** Further notes in the metadata of the file: what each key says. */
+  readonly notes: Readonly<Record<string, string>>
 }
 
 export const make = (options: {
@@ -46,12 +50,14 @@ export const make = (options: {
   readonly row: Columns.RowSchemaLike
   readonly varying?: ReadonlyArray<string>
   readonly open?: string
+  readonly notes?: Readonly<Record<string, string>>
 }): ResultTable => ({
   name: options.name,
   format: options.format,
   schema: Columns.schemaOf(options.row),
   varying: options.varying ?? [],
-  open: options.open
+  open: options.open,
+  notes: options.notes ?? {}
 })
 
 /** A column of a schema, with its meaning and, for a quantity, its unit. */
@@ -109,6 +115,8 @@ export interface Target {
   readonly study?: string
   /** False for a study that is still running. */
   readonly complete?: boolean
+  /** Further notes for the metadata of the file, those that the kind has. */
+  readonly notes?: Readonly<Record<string, string>>
 }
 
 /** The absolute path of a table's file. */
@@ -143,20 +151,42 @@ const withSource = <A, E>(
   )
 
 /** The notes in the footer of a table's file, or `undefined` where there is no file that can be read. */
-export const notesOf = Effect.fnUntraced(function*(
+export const notesOf = (file: string): Effect.Effect<Notes | undefined, never, Store> =>
+  readable(file, (source) => Effect.map(Parquet.footer(source, { columns: [] }), ({ metadata }) => metadata))
+
+export type Notes = Readonly<Record<string, string>>
+
+/** The columns of this kind that a file has, and its notes; `undefined` where there is no file that can be read. */
+export const read = (
+  table: ResultTable,
   file: string
-): Effect.fn.Return<Readonly<Record<string, string>> | undefined, never, Store> {
+): Effect.Effect<{ readonly columns: Columns.Columns; readonly notes: Notes } | undefined, never, Store> =>
+  readable(file, (source) =>
+    Effect.gen(function*() {
+      const { metadata, schema } = yield* Parquet.footer(source)
+      const there = new Set(schema.names)
+      const wanted = table.schema.names.filter((name) => there.has(name)).map(String)
+      return { columns: yield* Parquet.read(source, { columns: wanted }), notes: metadata }
+    }))
+
+const readable = Effect.fnUntraced(function*<A, E>(
+  file: string,
+  use: (source: Parquet.Source) => Effect.Effect<A, E>
+): Effect.fn.Return<A | undefined, never, Store> {
   const store = yield* Store
-  return yield* withSource(pathOf(store, file), (source) =>
-    Parquet.footer(source, { columns: [] }).pipe(
-      Effect.map(({ metadata }) => metadata),
-      // A damaged table is no loss: it is made anew.
-      Effect.catchCause(() => Effect.undefined)
-    ))
+  // A damaged table is no loss: it is made anew.
+  return yield* withSource(pathOf(store, file), use).pipe(Effect.catchCause(() => Effect.undefined))
 })
 
-const sourceOf = (target: Target, source: string): string =>
-  Digest.ofJson([target.table.name, target.table.format, target.study ?? null, target.complete ?? true, source])
+const sourceOf = ({ complete, notes, study, table }: Target, source: string): string =>
+  Digest.ofJson([
+    table.name,
+    table.format,
+    study ?? null,
+    complete ?? true,
+    source,
+    ...(notes === undefined ? [] : [notes])
+  ])
 
 /** Whether the file there was made from this. */
 const isCurrent = (target: Target, source: string) =>
@@ -183,7 +213,8 @@ export const publish = Effect.fnUntraced(function*(
       "attune.content": contentDigest(table, made),
       "attune.source": sourceOf(target, source),
       "attune.varying": JSON.stringify(table.varying),
-      ...(study === undefined ? {} : { "attune.study": study })
+      ...(study === undefined ? {} : { "attune.study": study }),
+      ...target.notes
     }
   })
   yield* store.putTable(target.file, bytes)

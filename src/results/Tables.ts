@@ -79,9 +79,13 @@ export const pathOf = Effect.fnUntraced(
 
 const fileOf = (table: string): string => `${table}.parquet`
 
+/** The file of a table of a study, relative to `tables/`. */
+export const fileOfStudy = (table: ResultTable.ResultTable, study: string): string =>
+  `${folderOf(study)}/${fileOf(table.name)}`
+
 const targetOf = (table: ResultTable.ResultTable, study: string, complete: boolean): ResultTable.Target => ({
   table,
-  file: `${folderOf(study)}/${fileOf(table.name)}`,
+  file: fileOfStudy(table, study),
   study: JsonText.wellFormed(study),
   complete
 })
@@ -90,7 +94,7 @@ const writeTrials = (study: Trials.Study, complete: boolean): Effect.Effect<void
   Effect.suspend(() => {
     const columns = Trials.columns(study)
     return ResultTable.publish(
-      targetOf(Trials.table, study.study, complete),
+      { ...targetOf(Trials.table, study.study, complete), notes: Trials.notes(study) },
       Columns.digest(columns),
       Effect.succeed(columns)
     )

@@ -5,7 +5,8 @@
 import { Field } from "apache-arrow/schema"
 import { Bool, type DataType, Float64, Int64, Utf8 } from "apache-arrow/type"
 import * as Schema from "effect/Schema"
-import type { StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
+import type { StudyGoal, StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
+import * as Goal from "../search/Goal.ts"
 import type * as Columns from "../store/Columns.ts"
 import * as JsonText from "./JsonText.ts"
 import * as ResultTable from "./ResultTable.ts"
@@ -98,7 +99,20 @@ export const table = ResultTable.make({
     + "they are of several kinds; null where a trial has none of that name. A choice of branches is its tag, and what "
     + "the branches bring is `param_<choice>_<name>`. `metric_<path>` after `value`, one a number "
     + "in the trial's output at its highest rung, with `_` for each dot of its path: float64, NaN and infinities kept, "
-    + "null where there is no output; none until the study ends."
+    + "null where there is no output; none until the study ends.",
+  notes: {
+    "attune.space":
+      "the search space as JSON: `fields` by name, each with its `kind` (`uniform`, `log-uniform`, `integer`, "
+      + "`choice`, `ordinal`, `fixed`, `branches`) and what belongs to that, and the names of the `constraints`",
+    "attune.goal": "what the study is after, as JSON: its `objectives`, each with `metric` and `direction`, and its "
+      + "`limits`, each with `metric`, `min` and `max` as far as there are"
+  }
+})
+
+/** The notes of a study's table. */
+export const notes = ({ goal, space }: Pick<Study, "goal" | "space">): ResultTable.Notes => ({
+  "attune.space": JsonText.of(space),
+  "attune.goal": JsonText.of(goal)
 })
 
 /** A trial as far as it is known. */
@@ -125,9 +139,12 @@ export interface Study {
   readonly metric: string
   readonly direction: "minimize" | "maximize"
   readonly metrics: ReadonlyArray<string>
+  readonly goal: StudyGoal
   readonly seed: number
   readonly sampler: string
   readonly scheduler: string
+  /** The search space as plain data. */
+  readonly space: Schema.Json
   /** The trial that was chosen; `undefined` while that is open. */
   readonly selected: number | undefined
   readonly trials: ReadonlyArray<Trial>
@@ -150,12 +167,12 @@ const durationOf = ({ runs }: TrialOutcome): number => {
   return sum / 1000
 }
 
-/** The number of the best trial so far of a study without limits, by the rule that it selects by. */
-export const best = ({ direction, trials }: Pick<Study, "direction" | "trials">): number | undefined => {
+/** The number of the best trial so far, by the rule that a study without finalists selects by. */
+export const best = ({ direction, goal, trials }: Pick<Study, "direction" | "goal" | "trials">): number | undefined => {
   let found: { readonly trial: number; readonly rung: number; readonly value: number } | undefined
   for (const { rungs, status, trial } of trials) {
     const last = rungs.at(-1)
-    if (status === "failed" || last === undefined) continue
+    if (status === "failed" || last === undefined || !Goal.isFeasible(goal, last.values)) continue
     const { rung, value } = last
     const better = found === undefined || rung > found.rung
       || (rung === found.rung && (direction === "minimize" ? value < found.value : value > found.value))
@@ -167,7 +184,7 @@ export const best = ({ direction, trials }: Pick<Study, "direction" | "trials">)
 /** The table of a study, in the order of its trials. */
 export const columns = (study: Study): Columns.Columns => {
   const trials = study.trials.toSorted((a, b) => a.trial - b.trial)
-  const selected = study.selected ?? best({ direction: study.direction, trials })
+  const selected = study.selected ?? best({ ...study, trials })
   const records = trials.map((trial): Record<string, unknown> => ({
     study: JsonText.wellFormed(study.study),
     trial: trial.trial,

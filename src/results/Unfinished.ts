@@ -54,6 +54,8 @@ export const toStudy = ({ started, trials }: Unfinished): Trials.Study => ({
   metric: started.metric,
   direction: started.direction,
   metrics: started.metrics,
+  goal: started.goal,
+  space: started.space,
   selected: undefined,
   seed: started.seed,
   sampler: started.sampler,

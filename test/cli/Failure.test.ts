@@ -5,7 +5,9 @@ import * as Failure from "../../src/cli/Failure.ts"
 import { UsageError } from "../../src/cli/UsageError.ts"
 import { PipelineFileError } from "../../src/executor/PipelineFile.ts"
 import { ResourcesUnavailable } from "../../src/pipeline/Errors.ts"
+import { NoSuchMetric } from "../../src/results/Importances.ts"
 import { QueryError } from "../../src/results/QueryError.ts"
+import { NoStoredStudy } from "../../src/results/StoredStudy.ts"
 import { StoreError } from "../../src/store/StoreError.ts"
 import { BackendUnavailable, UnknownBackend } from "../../src/tensor/Backend.ts"
 
@@ -25,11 +27,13 @@ describe("Failure", () => {
         new QueryError({ ...query, sql: "selec" }),
         new StoreError({ operation: "write", path: "x", reason: "full", detail: "no" }),
         new QueryError({ ...query, sql: "" }),
+        new NoStoredStudy({ study: "a", root: "r", studies: [] }),
+        new NoSuchMetric({ study: "a", metric: "b", metrics: [] }),
         new Plain({ rows: 1 }),
         new Error("no"),
         "no"
       ].map(ExitCode.of),
-      [2, 2, 2, 2, 2, 3, 3, 1, 1, 1]
+      [2, 2, 2, 2, 2, 3, 3, 3, 2, 1, 1, 1]
     )
   })
 

@@ -19,6 +19,7 @@ const pages = [
   "docs/data.md",
   "docs/fine-tuning.md",
   "docs/studies.md",
+  "docs/search.md",
   "docs/results.md",
   "docs/publishing.md",
   "docs/backends.md",

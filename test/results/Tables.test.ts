@@ -1,7 +1,8 @@
+import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { asyncBufferFromFile, parquetReadObjects } from "hyparquet"
+import { asyncBufferFromFile, parquetMetadata, parquetReadObjects } from "hyparquet"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Node from "../../src/pipeline/Node.ts"
@@ -44,6 +45,9 @@ describe("Tables", () => {
       const section = text.split(`\n## \`${table.name}\`\n`)[1]?.split(/\n##+ /)[0] ?? ""
       const lines = section.split("\n").filter((line) => line.startsWith("|"))
       assert.deepStrictEqual(lines, linesOf(table), `docs/tables.md, ${table.name}`)
+      for (const [note, meaning] of Object.entries(table.notes)) {
+        assert.include(text, `| \`${note}\` | in \`${table.name}\`: ${meaning} |`)
+      }
     }
   })
 
@@ -84,6 +88,7 @@ describe("Tables", () => {
         assert.strictEqual(schema.metadata.get("attune.table"), table.name)
         assert.strictEqual(schema.metadata.get("attune.complete"), "true")
         assert.deepStrictEqual(JSON.parse(schema.metadata.get("attune.varying")!), table.varying)
+        for (const note of Object.keys(table.notes)) assert.isTrue(schema.metadata.has(note), note)
       }
     })))
 
@@ -134,6 +139,49 @@ describe("Tables", () => {
         })
       }
       assert.isTrue(byDuckDB.some((row) => Number.isNaN(row["metric_scores_accuracy"])))
+    })))
+
+  it.effect("keep the space and the goal of a study beside its trials, as DuckDB and hyparquet read them", () =>
+    onDisk(Effect.gen(function*() {
+      const notesBy = (file: string) =>
+        Effect.promise(async () => {
+          const { key_value_metadata } = parquetMetadata(await (await asyncBufferFromFile(file)).slice(0))
+          const instance = await DuckDBInstance.create(":memory:")
+          const connection = await instance.connect()
+          const answer = await connection.runAndReadAll(
+            `SELECT decode(key), decode(value) FROM parquet_kv_metadata('${file}')`
+          )
+          const byDuckDB = Object.fromEntries(answer.getRows()) as Readonly<Record<string, string>>
+          connection.closeSync()
+          instance.closeSync()
+          const byHyparquet = Object.fromEntries((key_value_metadata ?? []).map(({ key, value }) => [key, value]))
+          return { byDuckDB, byHyparquet }
+        })
+      const file = yield* Tables.pathOf("trials", "search")
+      const expected = {
+        fields: {
+          rate: { kind: "log-uniform", min: 0.01, max: 3, default: 0.1 },
+          momentum: { kind: "choice", values: [0, 1], default: 0 },
+          optimizer: { kind: "choice", values: ["adamw", "sgd"], default: "adamw" },
+          nesterov: { kind: "choice", values: [true, false], default: true }
+        },
+        constraints: []
+      }
+      yield* record(study("search"))
+      const { byDuckDB, byHyparquet } = yield* notesBy(file)
+      for (const notes of [byDuckDB, byHyparquet]) {
+        assert.deepStrictEqual(JSON.parse(notes["attune.space"]!), expected)
+        assert.deepStrictEqual(JSON.parse(notes["attune.goal"]!), {
+          objectives: [{ metric: "loss", direction: "minimize" }],
+          limits: []
+        })
+      }
+      // The same trials in a space that says more: the table is written again.
+      const before = byDuckDB["attune.content"]
+      yield* record(study("search", { constraint: "always true" }))
+      const after = (yield* notesBy(file)).byDuckDB
+      assert.strictEqual(after["attune.content"], before)
+      assert.deepStrictEqual(JSON.parse(after["attune.space"]!).constraints, ["always true"])
     })))
 
   it.effect("count every step of every rung once, and keep NaN and infinities", () =>
@@ -397,8 +445,9 @@ describe("Tables", () => {
         trials: 4,
         metric: "loss",
         metrics: ["loss"],
+        goal: { objectives: [{ metric: "loss", direction: "minimize" }], limits: [] },
         reused: [],
-        space: {},
+        space: { fields: {}, constraints: [] },
         direction: "minimize",
         seed: 0,
         horizon: 4,
@@ -434,7 +483,9 @@ describe("Tables", () => {
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 running selected"])
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 completed selected", "3 failed"])
-      assert.strictEqual((yield* notesOf(file))["attune.complete"], "false")
+      const notes = yield* notesOf(file)
+      assert.strictEqual(notes["attune.complete"], "false")
+      assert.deepStrictEqual(JSON.parse(notes["attune.space"]!), started.space)
       yield* send({ _tag: "trial.completed", ...about, trial: 2, value: Number.NaN, values: [Number.NaN] })
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(yield* statuses, ["0 running", "1 completed selected", "2 failed", "3 failed"])

@@ -116,20 +116,26 @@ export interface Options {
   readonly trials?: number
   readonly seed?: number
   readonly rows?: number
+  /** The name of a constraint, which every point keeps. */
+  readonly constraint?: string
 }
 
-export const space = Space.make({
+const dimensions = {
   rate: Space.logUniform(0.01, 3, { default: 0.1 }),
   momentum: Space.choice([0, 1]),
   optimizer: Space.choice(["adamw", "sgd"]),
   nesterov: Space.choice([true, false])
-})
+}
+
+export const space = Space.make(dimensions)
 
 /** A study over three rungs, some of whose trials diverge. */
 export const study = (name: string, options: Options = {}) => {
   const split = Split({ data: Load({}, { rows: options.rows ?? 12 }) })
   return Study.make(name, {
-    space,
+    space: Space.make(dimensions, {
+      constraints: options.constraint === undefined ? {} : { [options.constraint]: () => true }
+    }),
     scheduler: SuccessiveHalving.make({ budgets: [2, 4, 8] }),
     trials: options.trials ?? 9,
     minimize: "loss",

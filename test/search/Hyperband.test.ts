@@ -128,7 +128,7 @@ describe("Hyperband", () => {
   it("tells beforehand what it costs", () => {
     for (const trials of [1, 5, 17, 30, 60]) {
       const scheduler = Hyperband.make({ min: 1, max: 9 })
-      const expected = Rehearsal.expectedCost(VirtualTime.make(options(scheduler, trials)))
+      const expected = Rehearsal.expectedCost(options(scheduler, trials))
       assert.strictEqual(expected, Hyperband.cost(trials, scheduler.budgets))
       assert.isAtLeast(scheduler.affordable!(expected), trials)
     }

@@ -66,6 +66,15 @@ const parse = (json: unknown): Query.Value => typeof json === "string" ? JSON.pa
 const isRecord = (value: Query.Value): value is { readonly [name: string]: Query.Value } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+const rowsOf = (value: Query.Value | undefined): ReadonlyArray<Query.Row> =>
+  Array.isArray(value) ? value as ReadonlyArray<Query.Row> : []
+
+/** The metrics of a study at a rung, by name. */
+const valuesOf = ({ value, values }: Query.Row, metrics: ReadonlyArray<string>): Query.Row =>
+  Object.fromEntries(
+    metrics.map((name, index) => [name, (Array.isArray(values) ? values[index] : undefined) ?? value!])
+  )
+
 const report = (
   study: string,
   trial: Query.Row,
@@ -79,11 +88,16 @@ const report = (
     ...(data.rows.length === 0 ? [none] : Format.table(data, Data.width()).trimEnd().split("\n"))
   ]
   const params = parse(trial["params"])
-  const rungs = Array.isArray(trial["rungs"]) ? trial["rungs"] as ReadonlyArray<Query.Row> : []
+  const rungs = rowsOf(trial["rungs"])
+  // Written by an earlier version, it has one metric and does not say so.
+  const metrics = Array.isArray(trial["metrics"]) ? trial["metrics"].map(String) : [objective]
+  const repeats = Array.isArray(trial["repeats"]) ? trial["repeats"] : []
   const numbers = Object.keys(trial).filter((name) => name.startsWith("metric_") && trial[name] !== null)
   return [
     bold(`Trial ${Text.value(trial["trial"])} of ${Text.visible(study)}: ${Text.value(trial["status"])}`)
-    + (trial["selected"] === true ? ", the best" : ""),
+    + (trial["selected"] === true ? ", the best" : "")
+    + (trial["on_front"] === true && trial["selected"] !== true ? ", on the front" : "")
+    + (trial["feasible"] === false ? ", breaks a limit" : ""),
     `${Text.visible(objective)} ${trial["value"] === null ? "unknown" : Text.value(trial["value"])} at budget ${
       Text.value(trial["budget"])
     } (to ${Text.value(trial["direction"])}); ${Text.value(trial["sampler"])}; ${Text.value(trial["scheduler"])}`,
@@ -98,9 +112,20 @@ const report = (
     ),
     ...section(
       "Rungs",
-      Data.table(["rung", "budget", objective], rungs.map((rung) => ({ ...rung, [objective]: rung["value"]! }))),
+      Data.table(
+        ["rung", "budget", ...new Set(metrics)],
+        rungs.map((rung) => ({ ...rung, ...valuesOf(rung, metrics) }))
+      ),
       "none gave a value"
     ),
+    ...(repeats.length === 0 ? [] : section(
+      "Trained again as a finalist",
+      Data.table(
+        ["seed", objective],
+        repeats.map((value, index) => ({ seed: Number(trial["seed"]) + index + 1, [objective]: value }))
+      ),
+      "none"
+    )),
     ...(numbers.length === 0 ? [] : section(
       "Numbers in its output",
       Data.table(

@@ -1,7 +1,8 @@
 /**
  * What a run has come to so far, gathered from its events: all that the progress display shows.
  */
-import type { PipelineEvent, StageProgress } from "../../pipeline/Progress.ts"
+import type { PipelineEvent, ReusedStudy, StageProgress, StudyGoal, StudyOutcome } from "../../pipeline/Progress.ts"
+import * as Goal from "../../search/Goal.ts"
 
 export interface RunningStage {
   readonly stage: string
@@ -18,10 +19,12 @@ export interface Trial {
   budget: number
   params: Readonly<Record<string, unknown>>
   status: "running" | "waiting" | "completed" | "failed"
-  /** The highest rung that gave a finite objective, and that objective. */
-  valued: { readonly budget: number; readonly value: number } | undefined
-  /** Whether any stage really ran for the rung it is on. */
+  /** The highest rung that gave a finite objective, that objective, and whether the limits of the study are kept there. */
+  valued: { readonly budget: number; readonly value: number; readonly feasible: boolean } | undefined
+  /** Whether any stage really ran for the rung it is on, or since it is trained again as a finalist. */
   ran: boolean
+  /** How many of its trainings as a finalist have started. */
+  repeats: number
 }
 
 export interface Study {
@@ -30,10 +33,17 @@ export interface Study {
   readonly total: number | undefined
   readonly metric: string
   readonly direction: "minimize" | "maximize"
+  readonly goal: StudyGoal
+  readonly seed: number
+  readonly sampler: string
+  readonly scheduler: string
+  readonly reused: ReadonlyArray<ReusedStudy>
   readonly horizon: number
   /** The budget that the whole study is expected to spend; `undefined` where it cannot be told beforehand. */
   readonly expected: number | undefined
   readonly trials: Map<number, Trial>
+  /** How many trainings of finalists have started and ended. */
+  readonly finalists: { started: number; ended: number }
   /** Budget of the rungs that have ended, and of those among them that were not cached. */
   spent: number
   executed: number
@@ -67,6 +77,18 @@ export type Notice =
     readonly ran: boolean
   }
   | { readonly _tag: "trialFailed"; readonly study: Study; readonly trial: Trial; readonly message: string }
+  /** A finalist has been trained again; with a message where that failed. */
+  | {
+    readonly _tag: "repeat"
+    readonly study: Study
+    readonly trial: Trial
+    readonly repeat: number
+    readonly value: number | undefined
+    readonly message: string | undefined
+    readonly ran: boolean
+  }
+  | { readonly _tag: "studyStarted"; readonly study: Study }
+  | { readonly _tag: "studyEnded"; readonly study: Study; readonly outcome: StudyOutcome }
 
 export const make = (now: number): Board => ({
   started: now,
@@ -94,14 +116,15 @@ export const trialOf = (board: Board, owner: string): { readonly study: Study; r
 const better = (study: Study, a: number, b: number): boolean => study.direction === "minimize" ? a < b : a > b
 
 /**
- * The best trial so far: of those with a value at the highest budget that any has reached, since less budget is not
- * comparable.
+ * The best trial so far: of those that keep the limits, with a value at the highest budget that any of them has
+ * reached, since less budget is not comparable.
  */
 export const bestOf = (study: Study): { readonly trial: Trial; readonly value: number } | undefined => {
   let best: { readonly trial: Trial; readonly value: number; readonly budget: number } | undefined
   for (const trial of study.trials.values()) {
     if (trial.valued === undefined || trial.status === "failed") continue
-    const { budget, value } = trial.valued
+    const { budget, feasible, value } = trial.valued
+    if (!feasible) continue
     const leads = best === undefined || budget > best.budget ||
       (budget === best.budget && better(study, value, best.value))
     if (leads) best = { trial, value, budget }
@@ -171,31 +194,44 @@ export const update = (board: Board, event: PipelineEvent, now: number): Notice 
       return undefined
     case "stage.retried":
       return { _tag: "retry", stage: event.stage, owner: event.owner, message: event.message }
-    case "study.started":
-      board.studies.set(event.study, {
+    case "study.started": {
+      const study: Study = {
         study: event.study,
         total: event.trials,
         metric: event.metric,
         direction: event.direction,
+        goal: event.goal,
+        seed: event.seed,
+        sampler: event.sampler,
+        scheduler: event.scheduler,
+        reused: event.reused,
         horizon: event.horizon,
         expected: event.expectedCost,
         trials: new Map(),
+        finalists: { started: 0, ended: 0 },
         spent: 0,
         executed: 0,
         firstRun: undefined,
         lastEnd: now,
         ended: false
-      })
-      return undefined
+      }
+      board.studies.set(event.study, study)
+      return { _tag: "studyStarted", study }
+    }
     case "trial.started": {
       const study = board.studies.get(event.study)
       const { budget, params, repeat, rung, trial } = event
       const known = study?.trials.get(trial)
-      // A finalist that is trained again stays what it is.
-      if (repeat > 0 && known !== undefined) known.ran = false
-      if (repeat > 0) return undefined
+      if (study === undefined) return undefined
+      if (repeat > 0) {
+        // A finalist that is trained again stays what it is.
+        if (known?.repeats === 0) known.ran = false
+        if (known !== undefined) known.repeats++
+        study.finalists.started++
+        return undefined
+      }
       const valued = known?.valued
-      study?.trials.set(trial, { trial, rung, budget, params, status: "running", valued, ran: false })
+      study.trials.set(trial, { trial, rung, budget, params, status: "running", valued, ran: false, repeats: 0 })
       return undefined
     }
     case "trial.completed":
@@ -203,8 +239,9 @@ export const update = (board: Board, event: PipelineEvent, now: number): Notice 
       return endRung(board, event, now)
     case "study.completed": {
       const study = board.studies.get(event.study)
-      if (study !== undefined) study.ended = true
-      return undefined
+      if (study === undefined) return undefined
+      study.ended = true
+      return { _tag: "studyEnded", study, outcome: event.outcome }
     }
   }
 }
@@ -222,17 +259,24 @@ const endRung = (
     study.executed += event.cost
     study.lastEnd = now
   }
-  if (event.repeat > 0) return undefined
-  if (event._tag === "trial.failed") {
-    trial.status = "failed"
-    return { _tag: "trialFailed", study, trial, message: event.message }
+  const message = event._tag === "trial.failed" ? event.message : notFinite(study, event.values)
+  if (event.repeat > 0) {
+    study.finalists.ended++
+    const value = event._tag === "trial.completed" && message === undefined ? event.value : undefined
+    return { _tag: "repeat", study, trial, repeat: event.repeat, value, message, ran: trial.ran }
   }
-  const { budget, value } = event
-  if (!Number.isFinite(value)) {
+  if (event._tag === "trial.failed" || message !== undefined) {
     trial.status = "failed"
-    return { _tag: "trialFailed", study, trial, message: `${study.metric} is ${value}` }
+    return { _tag: "trialFailed", study, trial, message: message! }
   }
-  trial.valued = { budget, value }
+  const { budget, value, values } = event
+  trial.valued = { budget, value, feasible: Goal.isFeasible(study.goal, values) }
   trial.status = budget >= study.horizon ? "completed" : "waiting"
   return { _tag: "rung", study, trial, value, ran: trial.ran }
+}
+
+/** What a study takes for a failure too. */
+const notFinite = ({ goal }: Study, values: ReadonlyArray<number>): string | undefined => {
+  const index = values.findIndex((value) => !Number.isFinite(value))
+  return index < 0 ? undefined : `${Goal.metrics(goal)[index]} is ${values[index]}`
 }

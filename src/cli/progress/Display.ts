@@ -7,6 +7,7 @@ import * as Text from "../Text.ts"
 import * as Board from "./Board.ts"
 import * as LiveView from "./LiveView.ts"
 import * as Painter from "./Painter.ts"
+import * as StudyWording from "./StudyWording.ts"
 import * as Wording from "./Wording.ts"
 
 export interface Display {
@@ -30,15 +31,17 @@ const plain = (output: Output, now: () => number): Display => {
     board,
     onEvent: (event) => {
       const notice = Board.update(board, event, now())
-      const line = notice === undefined ? undefined : Wording.notice(board, notice, now())
-      if (line !== undefined) output.write(`[${Text.clock(now() - board.started)}] ${line}\n`)
+      if (notice === undefined) return
+      for (const line of [...StudyWording.lines(notice), Wording.notice(board, notice, now())]) {
+        if (line !== undefined) output.write(`[${Text.clock(now() - board.started)}] ${line}\n`)
+      }
     },
     log: (lines) => lines.forEach((line) => output.write(`${line}\n`)),
     close: () => {}
   }
 }
 
-/** Above the block stays what is worth a line: trouble, and a trial that takes the lead. */
+/** Above the block stays what is worth a line: how a study begins and ends, trouble, and a trial that takes the lead. */
 const live = (output: Output, now: () => number): Display => {
   const board = Board.make(now())
   const painter = Painter.make(output)
@@ -55,7 +58,12 @@ const live = (output: Output, now: () => number): Display => {
     onEvent: (event) => {
       const notice = Board.update(board, event, now())
       if (notice === undefined || notice._tag === "stage") return
-      if (notice._tag !== "rung") {
+      if (notice._tag === "studyStarted" || notice._tag === "studyEnded") {
+        painter.log(StudyWording.lines(notice))
+      } else if (notice._tag === "repeat") {
+        const line = Wording.notice(board, notice, now())
+        if (line !== undefined) painter.log([notice.message === undefined ? line : tones.bad(line)])
+      } else if (notice._tag !== "rung") {
         const line = Wording.notice(board, notice, now())
         if (line !== undefined) painter.log([tones.bad(line)])
       } else if (notice.ran && Board.bestOf(notice.study)?.trial === notice.trial) {

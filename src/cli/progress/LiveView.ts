@@ -65,17 +65,24 @@ const metrics = ({ progress }: Board.RunningStage): ReadonlyArray<string> =>
 const studyLines = (study: Board.Study, now: number) => {
   const best = Board.bestOf(study)
   const left = Board.timeLeft(study, now)
-  const spent = Board.fraction(study)
   const parts = [
     Wording.trials(study),
-    ...(best === undefined ? [] : [`best ${Wording.metric(study, best.value)} (trial ${best.trial.trial})`]),
+    ...(best === undefined
+      ? noneKeepsTheLimits(study)
+      : [`best ${Wording.metric(study, best.value)} (trial ${best.trial.trial})`]),
     ...(study.ended ? ["done"] : [
-      ...(spent === undefined ? [] : [`${Math.floor(spent * 100)} % of the budget`]),
-      ...(left === undefined ? [] : [Wording.left(left)])
-    ])
+      Wording.finalists(study),
+      Wording.spent(study),
+      left === undefined ? undefined : Wording.left(left)
+    ].filter((part) => part !== undefined))
   ]
   return [{ text: `${Text.visible(study.study)}: ${parts.join(" · ")}`, tone: (text: string) => text }]
 }
+
+const noneKeepsTheLimits = (study: Board.Study): ReadonlyArray<string> =>
+  [...study.trials.values()].some(({ status, valued }) => status !== "failed" && valued !== undefined)
+    ? ["none keeps the limits yet"]
+    : []
 
 const totals = (board: Board.Board, now: number): string =>
   `${Text.clock(now - board.started)}  ${Wording.stages(board)}`

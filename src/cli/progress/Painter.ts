@@ -19,7 +19,7 @@ export interface Painter {
 const escape = "\u001b"
 const hideCursor = `${escape}[?25l`
 /** Gives the cursor back; written too by whatever ends the process while a block is shown. */
-export const showCursor = `${escape}[?25h`
+const showCursor = `${escape}[?25h`
 /** Terminals that know this mode show a repaint all at once; others ignore it. */
 const beginUpdate = `${escape}[?2026h`
 const endUpdate = `${escape}[?2026l`

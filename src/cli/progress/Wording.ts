@@ -11,8 +11,9 @@ export const owner = (board: Board.Board, name: string): string => {
   return trial(of.study, of.trial, board.studies.size > 1)
 }
 
-export const trial = (study: Board.Study, { budget, rung, trial }: Board.Trial, withStudy = false): string => {
+export const trial = (study: Board.Study, { budget, repeats, rung, trial }: Board.Trial, withStudy = false): string => {
   const name = withStudy ? `${Text.visible(study.study)} trial ${trial}` : `trial ${trial}`
+  if (repeats > 0) return `${name} again`
   return rung > 0 || budget < study.horizon ? `${name} rung ${rung}` : name
 }
 
@@ -27,6 +28,22 @@ export const trials = (study: Board.Study): string => {
     ...(failed === 0 ? [] : [`${failed} failed`])
   ]
   return parts.join(", ")
+}
+
+/** How far a study is: the part of its budget, and the budget itself where nothing else limits it. */
+export const spent = (study: Board.Study): string | undefined => {
+  const fraction = Board.fraction(study)
+  if (fraction === undefined) return undefined
+  return study.total === undefined
+    ? `budget ${Text.measure(study.spent)} of ${Text.measure(study.expected!)}`
+    : `${Math.floor(fraction * 100)} % of the budget`
+}
+
+/** That finalists are being trained again. */
+export const finalists = ({ finalists: { ended, started }, trials }: Board.Study): string | undefined => {
+  if (started === 0) return undefined
+  const count = [...trials.values()].filter(({ repeats }) => repeats > 0).length
+  return `training ${Text.count(count, "finalist")} again, ${ended}/${started} done`
 }
 
 export const left = (millis: number): string =>
@@ -61,6 +78,20 @@ export const notice = (board: Board.Board, notice: Board.Notice, now: number): s
       const who = notice.owner === "" ? "" : `${owner(board, notice.owner)}: `
       return `${who}${Text.visible(notice.stage)} is tried again: ${Text.visible(notice.message)}`
     }
+    case "studyStarted":
+    case "studyEnded":
+      // They have lines of their own, see `StudyWording`.
+      return undefined
+    case "repeat": {
+      const { message, ran, repeat, study, value } = notice
+      const who = `${trial(study, notice.trial, board.studies.size > 1)} with seed ${study.seed + repeat}`
+      if (value === undefined) return `${who} failed: ${Text.visible(message ?? "")}`
+      const remaining = Board.timeLeft(study, now)
+      return ran
+        ? [`${who}: ${metric(study, value)}`, finalists(study), ...(remaining === undefined ? [] : [left(remaining)])]
+          .join(" · ")
+        : undefined
+    }
     case "trialFailed":
       return `${trial(notice.study, notice.trial, board.studies.size > 1)} failed: ${Text.visible(notice.message)}`
     case "rung": {
@@ -75,6 +106,7 @@ export const notice = (board: Board.Board, notice: Board.Notice, now: number): s
         `${trial(study, notice.trial, board.studies.size > 1)}${budget}: ${metric(study, notice.value)}`,
         ...(best === undefined ? [] : [`best ${Text.measure(best.value)} (trial ${best.trial.trial})`]),
         trials(study),
+        ...(study.total === undefined ? [spent(study)].filter((part) => part !== undefined) : []),
         ...(remaining === undefined ? [] : [left(remaining)])
       ].join(" · ")
     }

@@ -66,6 +66,26 @@ describe("Board", () => {
     assert.isUndefined(Board.bestOf(toy(fed(...before.slice(0, 2), [1, events.completed(0, NaN)]))))
   })
 
+  it("takes no trial for the best that breaks a limit of the study", () => {
+    const study = events.study() as Extract<PipelineEvent, { _tag: "study.started" }>
+    const limited = {
+      ...study,
+      metrics: ["accuracy", "size"],
+      goal: { ...study.goal, limits: [{ metric: "size", max: 10 }] }
+    }
+    const with_ = (trial: number, value: number, size: number) =>
+      ({ ...events.completed(trial, value), values: [value, size] }) as PipelineEvent
+    const board = fed(
+      [0, limited],
+      [0, events.started(0)],
+      [1, with_(0, 0.9, 11)],
+      [1, events.started(1)]
+    )
+    assert.isUndefined(Board.bestOf(toy(board)))
+    Board.update(board, with_(1, 0.7, 10), 2)
+    assert.strictEqual(Board.bestOf(toy(board))?.trial.trial, 1)
+  })
+
   it("counts a stage as cached only where this run did not make it, and once", () => {
     const board = fed(
       [0, events.running("", "a")],

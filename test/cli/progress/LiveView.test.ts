@@ -38,6 +38,30 @@ describe("LiveView", () => {
     ])
   })
 
+  it("shows the budget where nothing else limits the study, and that finalists are trained again", () => {
+    const study = { ...events.study(), trials: undefined, expectedCost: 20 } as PipelineEvent
+    const lines = LiveView.lines(
+      fed(
+        [0, study],
+        [0, events.started(0)],
+        [4, events.completed(0, 0.4)],
+        [4, events.started(0, 1)],
+        [4, events.completed(0, 0.5, 1)],
+        [5, events.again(0, 1)],
+        [5, events.again(0, 2)],
+        [5, events.running("toy trial 0", "c")],
+        [6, events.againCompleted(0, 1, 0.5)]
+      ),
+      7_000,
+      { columns: 160, rows: 24 },
+      plain
+    )
+    assert.deepStrictEqual(lines.slice(0, 2), [
+      "  trial 0 again  train  2.0 s",
+      "toy: 1 trial · best accuracy 0.5000 (trial 0) · training 1 finalist again, 1/2 done · budget 6 of 20 · a few seconds left"
+    ])
+  })
+
   it("fits the terminal", () => {
     for (const columns of [20, 40, 60]) {
       for (const rows of [1, 2, 3, 4, 24]) {

@@ -1,4 +1,4 @@
-import type { PipelineEvent } from "../../../src/pipeline/Progress.ts"
+import type { PipelineEvent, StudyOutcome } from "../../../src/pipeline/Progress.ts"
 
 /** Events of a study "toy" of four trials, each of which costs 1 at the first rung and 2 more at the second. */
 export const study = (name = "toy", metric = "accuracy"): PipelineEvent => ({
@@ -7,6 +7,7 @@ export const study = (name = "toy", metric = "accuracy"): PipelineEvent => ({
   trials: 4,
   metric,
   metrics: [metric],
+  goal: { objectives: [{ metric, direction: "maximize" }], limits: [] },
   reused: [],
   space: {},
   direction: "maximize",
@@ -49,6 +50,68 @@ export const failed = (trial: number, message: string): PipelineEvent => ({
   budget: 1,
   cost: 1,
   message
+})
+
+/** A finalist is trained again, and that has ended. */
+export const again = (trial: number, repeat: number): PipelineEvent => ({
+  _tag: "trial.started",
+  study: "toy",
+  trial,
+  rung: 1,
+  repeat,
+  budget: 3,
+  origin: "sampler",
+  params: {}
+})
+
+export const againCompleted = (trial: number, repeat: number, value: number): PipelineEvent => ({
+  _tag: "trial.completed",
+  study: "toy",
+  trial,
+  rung: 1,
+  repeat,
+  budget: 3,
+  cost: 3,
+  value,
+  values: [value]
+})
+
+/** Of a study of one trial, which is the best. */
+export const outcome = (more: Partial<StudyOutcome>): StudyOutcome => ({
+  study: "toy",
+  metric: "accuracy",
+  direction: "maximize",
+  metrics: ["accuracy"],
+  goal: { objectives: [{ metric: "accuracy", direction: "maximize" }], limits: [] },
+  seed: 0,
+  sampler: "random",
+  scheduler: "successive halving",
+  space: {},
+  selected: 0,
+  spent: 3,
+  fullCost: 3,
+  spentOnFinalists: 0,
+  finalists: [],
+  indistinguishable: [],
+  ended: undefined,
+  trials: [{
+    trial: 0,
+    origin: "sampler",
+    status: "completed",
+    params: {},
+    budget: 3,
+    value: 0.6,
+    metrics: {},
+    error: undefined,
+    feasible: true,
+    onFront: true,
+    repeats: [],
+    rungs: [],
+    virtualStart: 0,
+    virtualFinish: 3,
+    runs: []
+  }],
+  ...more
 })
 
 const about = (owner: string, key: string, stage: string) => ({ stage, key, owner })
