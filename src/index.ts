@@ -29,7 +29,10 @@ export { Backend } from "./tensor/Backend.ts"
 
 // Search
 export * as Asha from "./search/Asha.ts"
+export * as Auto from "./search/Auto.ts"
+export * as CmaEs from "./search/CmaEs.ts"
 export * as FullBudget from "./search/FullBudget.ts"
+export * as GaussianProcessSampler from "./search/GaussianProcessSampler.ts"
 export * as Grid from "./search/Grid.ts"
 export * as Hyperband from "./search/Hyperband.ts"
 export * as Importance from "./search/Importance.ts"
@@ -46,6 +49,7 @@ export * as StoppingRules from "./search/StoppingRules.ts"
 export * as Study from "./search/Study.ts"
 export * as SuccessiveHalving from "./search/SuccessiveHalving.ts"
 export * as Threshold from "./search/Threshold.ts"
+export * as TreeParzen from "./search/TreeParzen.ts"
 
 // Results
 export * as Importances from "./results/Importances.ts"

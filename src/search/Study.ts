@@ -17,6 +17,7 @@ import { describe, endsTheRun, NotPlanned } from "../pipeline/Errors.ts"
 import * as Node from "../pipeline/Node.ts"
 import type { StudyOutcome, TrialOutcome } from "../pipeline/Progress.ts"
 import type { RunRecord } from "../store/RunRecord.ts"
+import * as Auto from "./Auto.ts"
 import * as EarlierStudy from "./EarlierStudy.ts"
 import * as Goal from "./Goal.ts"
 import { InvalidStudy } from "./InvalidStudy.ts"
@@ -24,7 +25,6 @@ import * as Metric from "./Metric.ts"
 import * as Rehearsal from "./Rehearsal.ts"
 import type * as Sampler from "./Sampler.ts"
 import type * as Scheduler from "./Scheduler.ts"
-import * as Sobol from "./Sobol.ts"
 import * as Space from "./Space.ts"
 import * as StoredSpace from "./StoredSpace.ts"
 import * as StudyResult from "./StudyResult.ts"
@@ -185,7 +185,7 @@ export const make = <
   const earlier: ReadonlyArray<Node.Any> = options.earlier ?? []
   const engine: VirtualTime.Options<P> = {
     space,
-    sampler: options.sampler ?? Sobol.make(),
+    sampler: options.sampler ?? Auto.make(),
     scheduler,
     goal,
     seed,

@@ -249,7 +249,7 @@ describe("priors and steps", () => {
     assert.deepStrictEqual(Array.from({ length: 8 }, (_, i) => steps.at(i)), [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     assert.deepStrictEqual(
       Array.from({ length: 8 }, (_, i) => steps.toUnit(i / 10)),
-      [...Array(8).keys()].map((i) => (i + 0.5) / 8)
+      Array.from({ length: 8 }, (_, i) => (i + 0.5) / 8)
     )
     assert.isTrue(Schema.is(steps.schema)(0.1 + 0.2))
     assert.isFalse(Schema.is(steps.schema)(0.25))

@@ -1,5 +1,4 @@
 import * as Random from "../../src/random/Random.ts"
-import type * as Scheduler from "../../src/search/Scheduler.ts"
 import type * as Space from "../../src/search/Space.ts"
 import * as Summary from "../../src/search/Summary.ts"
 import * as VirtualTime from "../../src/search/VirtualTime.ts"
@@ -55,28 +54,3 @@ export const simulate = <P extends Space.Params>(
   }
   return { state: state!, summary: Summary.make(state!), log: state!.log, issued, results }
 }
-
-/**
- * Successive halving without waiting for whole rungs (Li et al., "A system for
- * massively parallel hyperparameter tuning", 2020, algorithm 2): its decisions
- * depend on which results are known when, more than any other scheduler's.
- */
-export const asynchronous = (budgets: ReadonlyArray<number>, reduction: number): Scheduler.Scheduler => ({
-  name: "asynchronous",
-  description: "for tests",
-  budgets,
-  decide: (view) => {
-    for (let rung = budgets.length - 2; rung >= 0; rung--) {
-      const finished = view.trials
-        .filter((trial) => trial.rung > rung || (trial.rung === rung && !trial.running))
-        .map((trial) => ({ trial, loss: view.loss(trial.index, rung) }))
-        .toSorted((a, b) => a.loss - b.loss || a.trial.index - b.trial.index)
-      const next = finished
-        .slice(0, Math.floor(finished.length / reduction))
-        .find(({ trial, loss }) => trial.rung === rung && loss < Infinity)
-      if (next !== undefined) return { _tag: "Promote", trial: next.trial.index, rung: rung + 1 }
-    }
-    if (view.mayStart) return { _tag: "Start" }
-    return view.trials.some((trial) => trial.running) ? { _tag: "Wait" } : { _tag: "Done" }
-  }
-})
