@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Digest from "../store/Digest.ts"
 
 /** The sides of a split, in the order in which a pair of them is named. */
-export const sides = ["train", "validation", "test"] as const
+const sides = ["train", "validation", "test"] as const
 export const Side = Schema.Literals(sides)
 export type Side = typeof Side.Type
 

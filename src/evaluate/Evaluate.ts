@@ -85,7 +85,7 @@ export const Evaluate = Stage.make("evaluate", {
     const labels = Checkpoint.labelsOf(checkpoint.config)
     const rows = yield* Artifact.readTable(LabeledText.LabeledText, split.examples)
     const texts = rows.map((row) => row.text)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
+    const { tokens } = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
     const indexOf = new Map(labels.map((label, index) => [label, index]))
     const unknown = rows.findIndex((row) => !indexOf.has(row.label))
     if (unknown >= 0) {

@@ -59,7 +59,7 @@ export const EvaluateScores = Stage.make("evaluate-scores", {
     )
     const side = split.kind === "test-scores" ? "test" : "validation"
     const rows = yield* Artifact.readTable(ScoredText.ScoredText, split.examples)
-    const tokens = yield* Tokenizer.encodeAll(tokenizer, rows.map(({ text }) => text), {
+    const { tokens } = yield* Tokenizer.encodeAll(tokenizer, rows.map(({ text }) => text), {
       vocabularySize,
       maximumLength: longest
     })

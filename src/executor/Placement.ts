@@ -45,7 +45,7 @@ export interface Placement {
 }
 
 /** What is asked for to have the backend chosen. */
-export const automatic = "auto"
+const automatic = "auto"
 
 export const decide = Effect.fnUntraced(function*(
   { backend, determinism, devices }: Options

@@ -29,7 +29,7 @@ const Setup = Schema.fromJsonString(Schema.Struct({
   determinism: Schema.Literals(["exact", "fast"]),
   measure: Schema.NullOr(Schema.String)
 }))
-export const encodeSetup = Schema.encodeSync(Setup)
+const encodeSetup = Schema.encodeSync(Setup)
 export const decodeSetup = Schema.decodeUnknownSync(Setup)
 
 /** What it answers: how the start went, then, if it went well, the measurement that was asked for. */

@@ -47,13 +47,8 @@ const start = Effect.fnUntraced(function*(
     origin,
     tokenizer,
     longest,
-    tokensOf: Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
-      const tokens = yield* Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
-      // Only what fills the length can have been longer.
-      const isCut = (text: string, index: number) =>
-        tokens[index]!.length === longest && tokenizer.encode(text).length > longest
-      return { tokens, truncated: texts.filter(isCut).length }
-    })
+    tokensOf: (texts: ReadonlyArray<string>) =>
+      Tokenizer.encodeAll(tokenizer, texts, { vocabularySize, maximumLength: longest })
   }
 })
 

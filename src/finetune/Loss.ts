@@ -22,7 +22,7 @@ export interface Options {
  *
  * No others pass through the last layer and the head, which for a language model is its widest product.
  */
-export const logits = (tf: Tf, model: Model, weights: Weights, batch: Batch, options: Options = {}): Tensor2D => {
+const logits = (tf: Tf, model: Model, weights: Weights, batch: Batch, options: Options = {}): Tensor2D => {
   const { dropout, recompute = false } = options
   const hidden = model.hidden(tf, weights, batch, {
     rows: batch.rows,

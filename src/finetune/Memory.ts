@@ -181,5 +181,5 @@ export const estimate = (tf: Tf, run: Run): number => {
  */
 export const ensure = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<void, Memory.DoesNotFit, Backend> {
   const { tf } = yield* Backend
-  yield* Memory.ensure({ ...workOf(tf, run), otherwise: yield* otherwise(tf, run) })
+  yield* Memory.ensure({ ...workOf(tf, run), otherwise: otherwise(tf, run) })
 })

@@ -37,16 +37,13 @@ export const Pretrain = Stage.make("pretrain", {
     const tokenizer = yield* Checkpoint.tokenizerOf(base)
     const rows = yield* Artifact.readTable(Text, texts)
     const end = tokenizer.endOfTextId === undefined ? [] : [tokenizer.endOfTextId]
-    const encoded = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), {
+    const { tokens: encoded, truncated } = yield* Tokenizer.encodeAll(tokenizer, rows.map((row) => row.text), {
       vocabularySize,
       maximumLength: maximumLength - end.length
     })
-    const longest = maximumLength - end.length
-    const isCut = ({ text }: typeof Text.Type, index: number) =>
-      encoded[index]!.length === longest && tokenizer.encode(text).length > longest
     return yield* Training.run({
       origin,
-      tooLong: { truncated: rows.filter(isCut).length, dropped: 0 },
+      tooLong: { truncated, dropped: 0 },
       task: { head: "causal-language-modeling" },
       // The end of a text is predicted too, and is where the next one would begin.
       examples: encoded.map((tokens) => ({

@@ -5,6 +5,7 @@ import type { Model, Parameters, Weights } from "../model/Architecture.ts"
 import type { Dropout } from "../model/Dropout.ts"
 import type { Batch } from "../model/Examples.ts"
 import type { Placement } from "../model/Lora.ts"
+import * as Uploaded from "../model/Uploaded.ts"
 import { make as makeWeights } from "../model/Weights.ts"
 import type { Scalar, Tensor, Tensor1D, Tf } from "../tensor/Backend.ts"
 import * as Backpropagation from "../tensor/Backpropagation.ts"
@@ -68,7 +69,7 @@ export const make = (tf: Tf, options: Options): Stepper => {
   const schedule = scheduleOf(hyperparameters, totalSteps)
   const { dropout: rate, emaDecay, labelSmoothing, maxGradientNorm, seed } = hyperparameters
 
-  const frozen = upload(tf, parameters, (name) => !trained.has(name))
+  const frozen = Uploaded.upload(tf, new Map(Array.from(parameters).filter(([name]) => !trained.has(name))))
   const optimizer = attempt(frozen, () =>
     Optimizer.make(
       tf,
@@ -176,13 +177,6 @@ export const make = (tf: Tf, options: Options): Stepper => {
       tf.dispose([...frozen.values()])
     }
   }
-}
-
-/** Parameters on the backend, of which nothing stays behind when there is no room for all of them. */
-const upload = (tf: Tf, parameters: Parameters, wanted: (name: string) => boolean): ReadonlyMap<string, Tensor> => {
-  const chosen = Array.from(parameters).filter(([name]) => wanted(name))
-  const tensors = tf.tidy(() => chosen.map(([, { data, shape }]) => tf.tensor(data, [...shape], "float32")))
-  return new Map(chosen.map(([name], index) => [name, tensors[index]!]))
 }
 
 interface Disposable {

@@ -15,8 +15,7 @@ import { catchExhaustion, type DoesNotFit, type OutOfMemory } from "../model/Mem
 import type { TokenOutOfRange } from "../model/Tokenizer.ts"
 import { Backend } from "../tensor/Backend.ts"
 import * as Batches from "./Batches.ts"
-import type { Hyperparameters } from "./Hyperparameters.ts"
-import { adapterOf, optimizerOf } from "./Hyperparameters.ts"
+import { adapterOf, type Hyperparameters, optimizerOf } from "./Hyperparameters.ts"
 import * as Memory from "./Memory.ts"
 import * as Optimizer from "./Optimizer.ts"
 import * as Packing from "./Packing.ts"
@@ -143,7 +142,7 @@ const guess = (model: Model, examples: ReadonlyArray<Examples.Example>): number 
 const turnMilliseconds = 10
 
 /** How many steps the full horizon has, and how many a run that stops after `stopAfterEpochs` takes of them. */
-export const stepsOf = (
+const stepsOf = (
   rows: number,
   { batchSize, epochs }: Pick<Hyperparameters, "batchSize" | "epochs">,
   stopAfterEpochs: number = epochs
@@ -172,6 +171,7 @@ const rowsOf = (
   return Packing.pack(lengths, Math.min(positions, Math.max(longest, maximumLength ?? positions)))
 }
 
+/** A list in parts of `size`, in order; the last is shorter where it does not come out even. */
 const inParts = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, part) => all.slice(part * size, (part + 1) * size))
 

@@ -28,7 +28,7 @@ export interface Marked {
 type Found = Result.Result<Marked, Unstable | TemplateRaised | UnsupportedTemplate>
 
 /** Rendering up to every turn takes time that grows with the square of their number: this many messages in all. */
-export const mostRendered = 5_000_000
+const mostRendered = 5_000_000
 
 const unstable = (turn: number, reason: string): Unstable => ({ _tag: "Unstable", turn: turn + 1, reason })
 

@@ -174,8 +174,8 @@ export interface Work extends Needs {
   readonly kind: DoesNotFit["work"]
   readonly batchSize: number
   readonly longest: number
-  /** How else it could be done, the least change first. */
-  readonly otherwise?: ReadonlyArray<Otherwise>
+  /** How else it could be done, the least change first. It is asked only of work that does not fit. */
+  readonly otherwise?: Effect.Effect<ReadonlyArray<Otherwise>>
 }
 
 /** The largest integer from 1 to `upTo` that fits, if any does. */
@@ -194,7 +194,7 @@ const largest = (upTo: number, fits: (candidate: number) => boolean): number | n
 export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<void, DoesNotFit, Backend> {
   const { devices: [device], memoryLimit, name } = yield* Backend
   const machine = yield* MachineMemory
-  const { batchSize, kind, longest, otherwise = [] } = work
+  const { batchSize, kind, longest } = work
   const limits = [
     { limitedBy: "backend", available: memoryLimit ?? Infinity, counts: 0 },
     // A GPU has a memory of its own.
@@ -207,6 +207,7 @@ export const ensure = Effect.fnUntraced(function*(work: Work): Effect.fn.Return<
   for (const { available, counts, limitedBy } of limits) {
     const needed = work.onBackend(batchSize, longest) + counts * work.beside
     if (needed <= available) continue
+    const otherwise = work.otherwise === undefined ? [] : yield* work.otherwise
     const alone = {
       batchSize: largest(batchSize - 1, (smaller) => fits(smaller, longest)),
       longest: largest(longest - 1, (shorter) => fits(batchSize, shorter)),

@@ -165,6 +165,8 @@ export const fromFiles: (files: Files) => Effect.Effect<Tokenizer, InvalidTokeni
       const token = specialToken(config, key)
       return token === undefined ? undefined : inner.token_to_id(token)
     }
+    const encode: Encode = (text, { specialTokens }) =>
+      Int32Array.from(inner.encode(text, { add_special_tokens: specialTokens }).ids)
     const tokenizer: Tokenizer = {
       files,
       vocabularySize: largest + 1,
@@ -173,7 +175,7 @@ export const fromFiles: (files: Files) => Effect.Effect<Tokenizer, InvalidTokeni
       paddingId: idOf("pad_token"),
       tokenOf: (id) => inner.id_to_token(id),
       idOf: (token) => inner.token_to_id(token),
-      encode: (text, options) => encode(inner, text, options),
+      encode: (text, options) => fit(encode, text, options).tokens,
       decode: (ids, options) => {
         const list = Array.from(ids)
         // The library refuses an empty list.
@@ -189,26 +191,40 @@ export const fromFiles: (files: Files) => Effect.Effect<Tokenizer, InvalidTokeni
   }
 )
 
-const encode = (inner: HuggingFaceTokenizer, text: string, options: EncodeOptions = {}): Int32Array => {
-  const specialTokens = options.specialTokens ?? true
-  const { ids } = inner.encode(text, { add_special_tokens: specialTokens })
-  if (options.maximumLength === undefined || ids.length <= options.maximumLength) return Int32Array.from(ids)
-  if (!specialTokens) return Int32Array.from(ids.slice(0, options.maximumLength))
+/** Encodes the whole of a text. */
+type Encode = (text: string, options: { readonly specialTokens: boolean }) => Int32Array
+
+/** A text of at most `maximumLength` tokens, and whether it was cut for that. */
+const fit = (
+  encode: Encode,
+  text: string,
+  { maximumLength = Infinity, specialTokens = true }: EncodeOptions = {}
+): { readonly tokens: Int32Array; readonly isCut: boolean } => {
+  const ids = encode(text, { specialTokens })
+  if (ids.length <= maximumLength) return { tokens: ids, isCut: false }
+  if (!specialTokens) return { tokens: ids.slice(0, maximumLength), isCut: true }
   // The text is cut, the special tokens around it are not.
-  const plain = inner.encode(text, { add_special_tokens: false }).ids
+  const plain = encode(text, { specialTokens: false })
   const before = prefixLength(ids, plain)
   const after = ids.length - plain.length - before
-  const kept = Math.max(0, options.maximumLength - before - after)
+  const kept = Math.max(0, maximumLength - before - after)
   const cut = [...ids.slice(0, before), ...plain.slice(0, kept), ...ids.slice(ids.length - after)]
-  return Int32Array.from(cut.slice(0, options.maximumLength))
+  return { tokens: Int32Array.from(cut.slice(0, maximumLength)), isCut: true }
 }
 
 /** How many ids stand before `inner` in `outer`, which is `inner` with special tokens around it. */
-const prefixLength = (outer: ReadonlyArray<number>, inner: ReadonlyArray<number>): number => {
+const prefixLength = (outer: Int32Array, inner: Int32Array): number => {
   for (let start = 0; start + inner.length <= outer.length; start++) {
     if (inner.every((id, i) => outer[start + i] === id)) return start
   }
   return 0
+}
+
+/** Texts as token ids, in their order. */
+export interface Encoded {
+  readonly tokens: ReadonlyArray<Int32Array>
+  /** How many of the texts were cut. */
+  readonly truncated: number
 }
 
 /** Encodes many texts for a model: each id is checked against the model's vocabulary. */
@@ -216,10 +232,12 @@ export const encodeAll = (
   tokenizer: Tokenizer,
   texts: Iterable<string>,
   options: EncodeOptions & { readonly vocabularySize: number }
-): Effect.Effect<ReadonlyArray<Int32Array>, TokenOutOfRange> =>
+): Effect.Effect<Encoded, TokenOutOfRange> =>
   Effect.suspend(() => {
-    const examples = Array.from(texts, (text) => tokenizer.encode(text, options))
-    return Effect.as(checkRange(examples, options.vocabularySize), examples)
+    const fitted = Array.from(texts, (text) => fit(tokenizer.encode, text, options))
+    const tokens = fitted.map((one) => one.tokens)
+    const truncated = fitted.filter(({ isCut }) => isCut).length
+    return Effect.as(checkRange(tokens, options.vocabularySize), { tokens, truncated })
   })
 
 /**

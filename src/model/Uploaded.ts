@@ -19,8 +19,8 @@ export const bytesOf = (source: Source): number => {
   return 4 * numbers
 }
 
-const upload = (tf: Tf, parameters: Parameters): ReadonlyMap<string, Tensor> => {
-  // In a tidy, so that nothing stays behind when there is no room for all of it.
+/** Parameters on the backend, of which nothing stays behind when there is no room for all of them. */
+export const upload = (tf: Tf, parameters: Parameters): ReadonlyMap<string, Tensor> => {
   const uploaded = tf.tidy(() =>
     Array.from(parameters.values(), ({ data, shape }) => tf.tensor(data, [...shape], "float32"))
   )

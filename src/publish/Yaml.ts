@@ -18,7 +18,7 @@ const hexadecimal = (character: string): string => {
 }
 
 /** A text in double quotes. */
-export const quoted = (text: string): string => {
+const quoted = (text: string): string => {
   const inside = text.toWellFormed().replaceAll(
     escaped,
     (character) => character === "\"" || character === "\\" ? `\\${character}` : hexadecimal(character)

@@ -29,7 +29,7 @@ const fileName = ({ extension, name }: ObjectReference) =>
  * apart by the field it stands in. Files in a list stay together, in a folder that is called after the list's field; a
  * list that is alone needs none.
  */
-export const places = (references: ReadonlyArray<ObjectReference>): ReadonlyArray<string> => {
+const places = (references: ReadonlyArray<ObjectReference>): ReadonlyArray<string> => {
   const lists = references.map(listOf)
   const isAlone = references.length > 0 && lists.every((list) => list !== undefined && list === lists[0])
   const names = references.map(fileName)

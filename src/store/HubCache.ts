@@ -58,7 +58,7 @@ export interface Entry {
 }
 
 /** The name of an entry's blob. */
-export const blobOf = (entry: Entry): string | undefined => entry.sha256 ?? entry.blobId
+const blobOf = (entry: Entry): string | undefined => entry.sha256 ?? entry.blobId
 
 const sha256Pattern = /^[0-9a-f]{64}$/
 const sha1Pattern = /^[0-9a-f]{40}$/

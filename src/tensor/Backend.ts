@@ -38,11 +38,6 @@ export type Name = (typeof drivers)[number]["name"]
 /** The names of all backends, in the order in which they are offered. */
 export const names: ReadonlyArray<Name> = drivers.map((driver) => driver.name)
 
-/** A name and a line on each backend. */
-export const descriptions: ReadonlyArray<{ readonly name: Name; readonly description: string }> = drivers.map((
-  { description, name }
-) => ({ name, description }))
-
 export const Name = Schema.Literals(names)
 
 /** The backend that needs nothing but npm. */

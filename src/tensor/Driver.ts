@@ -39,8 +39,6 @@ export interface Started {
 
 export interface Driver<Name extends string = string> {
   readonly name: Name
-  /** What it is, in a line for a person who chooses. */
-  readonly description: string
   /** Starts it, keeping what was asked for or better. */
   readonly start: (determinism: Determinism) => Effect.Effect<Started, BackendUnavailable>
 }

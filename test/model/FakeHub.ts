@@ -18,6 +18,12 @@ export interface Request {
   readonly range: string | undefined
 }
 
+/** Bytes that are there when they are asked for: those of an array, or such as are made on the way. */
+export interface Bytes {
+  readonly length: number
+  readonly subarray: (from: number, to: number) => Uint8Array
+}
+
 /** What a file is served with in place of what it is. */
 export interface Trouble {
   /** Statuses to answer the next requests with, before one is answered well. */
@@ -33,7 +39,7 @@ export interface Trouble {
 export interface Repository {
   readonly type?: "model" | "dataset"
   /** By branch or tag. */
-  readonly revisions: Record<string, Readonly<Record<string, Uint8Array | string>>>
+  readonly revisions: Record<string, Files>
   /** Who may read it: anybody unless given. */
   readonly token?: string
   readonly gated?: boolean
@@ -51,12 +57,29 @@ export interface FakeHub {
   largeBytes: number
 }
 
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
-const gitId = (bytes: Uint8Array) => createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex")
-const bytesOf = (content: Uint8Array | string) =>
+/** How many bytes are made and sent at a time. */
+const chunk = 65_536
+
+/** A digest that is computed once for the same bytes: each request asks for it. */
+const digester = (algorithm: string, prefix: (bytes: Bytes) => string) => {
+  const known = new WeakMap<Bytes, string>()
+  return (bytes: Bytes): string => {
+    const before = known.get(bytes)
+    if (before !== undefined) return before
+    const hash = createHash(algorithm).update(prefix(bytes))
+    for (let at = 0; at < bytes.length; at += chunk) hash.update(bytes.subarray(at, Math.min(at + chunk, bytes.length)))
+    const digest = hash.digest("hex")
+    known.set(bytes, digest)
+    return digest
+  }
+}
+
+export const sha256 = digester("sha256", () => "")
+const gitId = digester("sha1", ({ length }) => `blob ${length}\0`)
+const bytesOf = (content: Bytes | string): Bytes =>
   typeof content === "string" ? new TextEncoder().encode(content) : content
 
-type Files = Readonly<Record<string, Uint8Array | string>>
+type Files = Readonly<Record<string, Bytes | string>>
 
 /** A commit of these files: equal ones are one commit. */
 export const commitOf = (files: Files): string =>
@@ -72,7 +95,7 @@ export const start = Effect.acquireRelease(
       requests: [],
       largeBytes: 1000
     }
-    const contents = new Map<string, { readonly bytes: Uint8Array; readonly file: string }>()
+    const contents = new Map<string, { readonly bytes: Bytes; readonly file: string }>()
 
     const trouble = (name: string, response: http.ServerResponse): boolean => {
       const next = hub.troubles.get(name)?.statuses?.shift()
@@ -83,7 +106,7 @@ export const start = Effect.acquireRelease(
     /** Serves bytes, or a range of them, slowly enough that a broken connection leaves a part. */
     const send = async (
       name: string,
-      right: Uint8Array,
+      right: Bytes,
       request: http.IncomingMessage,
       response: http.ServerResponse
     ) => {
@@ -97,8 +120,8 @@ export const start = Effect.acquireRelease(
       })
       const cut = cuts?.shift()
       const end = cut === undefined ? bytes.length : Math.min(bytes.length, from + cut)
-      for (let at = from; at < end; at += 65_536) {
-        if (!response.write(bytes.subarray(at, Math.min(at + 65_536, end)))) {
+      for (let at = from; at < end; at += chunk) {
+        if (!response.write(bytes.subarray(at, Math.min(at + chunk, end)))) {
           if (response.destroyed) return
           await once(response, "drain").catch(() => {})
         }

@@ -31,7 +31,9 @@ const use = Effect.fnUntraced(function*(files: Files) {
   const checkpoint = yield* Checkpoint.fromFiles(files)
   const tokenizer = yield* Checkpoint.tokenizerOf(checkpoint)
   const { vocabularySize } = yield* Checkpoint.modelOf(checkpoint)
-  const [ids] = yield* Tokenizer.encodeAll(tokenizer, ["hello, wörld <|endoftext|> \ud800"], { vocabularySize })
+  const { tokens: [ids] } = yield* Tokenizer.encodeAll(tokenizer, ["hello, wörld <|endoftext|> \ud800"], {
+    vocabularySize
+  })
   tokenizer.decode(ids!)
   return { checkpoint, tokenizer, ids: ids! }
 })

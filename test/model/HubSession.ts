@@ -15,14 +15,23 @@ import * as FakeHub from "./FakeHub.ts"
 
 export const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex")
 
-/** Bytes that no two places have alike. */
-export const noise = (length: number, seed = 1): Uint8Array => {
+/** Bytes that no two places have alike; from word `from` on, where they are a part of more. */
+export const noise = (length: number, seed = 1, from = 0): Uint8Array => {
   const words = new Uint32Array(Math.ceil(length / 4))
-  for (let i = 0; i < words.length; i++) words[i] = Math.imul(i + seed, 2654435761) ^ (i >>> 3)
+  for (let i = 0; i < words.length; i++) words[i] = Math.imul(from + i + seed, 2654435761) ^ ((from + i) >>> 3)
   return new Uint8Array(words.buffer, 0, length)
 }
 
-export const model = (weights: Uint8Array = noise(5000)) => ({
+/** The same, made as it is asked for, so that a large file takes no memory here. */
+export const noiseOnTheWay = (length: number): FakeHub.Bytes => ({
+  length,
+  subarray: (from, to) => {
+    const word = Math.floor(from / 4)
+    return noise(to - 4 * word, 1, word).subarray(from - 4 * word)
+  }
+})
+
+export const model = (weights: FakeHub.Bytes = noise(5000)) => ({
   "config.json": "{\"model_type\":\"gpt2\"}",
   "README.md": "not needed",
   "pytorch_model.bin": noise(3000, 7),

@@ -55,6 +55,25 @@ describe("Tokenizer", () => {
       assert.deepStrictEqual([...tokenizer.encode("one two", { maximumLength: 50 })], [...tokenizer.encode("one two")])
     }))
 
+  it.effect("counts the texts that it cuts, and not those that just fit", () =>
+    Effect.gen(function*() {
+      const texts = ["one two", "one two three", "one two three four", "one two three four five", ""]
+      for (const [files, specialTokens] of [[bert, true], [bert, false], [gpt2, true]] as const) {
+        const tokenizer = yield* Tokenizer.fromFiles(files)
+        const lengths = texts.map((text) => tokenizer.encode(text, { specialTokens }).length)
+        const options = { specialTokens, vocabularySize: tokenizer.vocabularySize }
+        const maximumLength = lengths[1]!
+        const { tokens, truncated } = yield* Tokenizer.encodeAll(tokenizer, texts, { ...options, maximumLength })
+        assert.strictEqual(truncated, 2)
+        assert.deepStrictEqual(
+          tokens,
+          texts.map((text) => tokenizer.encode(text, { specialTokens, maximumLength }))
+        )
+        assert.deepStrictEqual(tokens.map(({ length }) => length), lengths.map((one) => Math.min(one, maximumLength)))
+        assert.strictEqual((yield* Tokenizer.encodeAll(tokenizer, texts, options)).truncated, 0)
+      }
+    }))
+
   it.effect.prop(
     "makes a byte-level tokenizer: one token a byte, and the text comes back",
     [Schema.String],
@@ -90,7 +109,7 @@ describe("Tokenizer", () => {
       const error = yield* Effect.flip(Tokenizer.encodeAll(tokenizer, ["ab", "aé"], { vocabularySize: 120 }))
       assert.deepInclude(error, { _tag: "TokenOutOfRange", id: 127, example: 1, position: 1, vocabularySize: 120 })
       assert.match(error.message, /Token 127/)
-      assert.strictEqual((yield* Tokenizer.encodeAll(tokenizer, ["ab", "aé"], { vocabularySize: 257 })).length, 2)
+      assert.lengthOf((yield* Tokenizer.encodeAll(tokenizer, ["ab", "aé"], { vocabularySize: 257 })).tokens, 2)
     }))
 
   for (

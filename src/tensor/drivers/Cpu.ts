@@ -5,7 +5,6 @@ import { loadPackage } from "../TensorFlow.ts"
 
 export const cpu: Driver<"cpu"> = {
   name: "cpu",
-  description: "plain JavaScript, for reference only; slow",
   start: Effect.fnUntraced(function*() {
     const tf = yield* loadTensorFlow("cpu")
     loadPackage("@tensorflow/tfjs-backend-cpu")

@@ -58,7 +58,6 @@ const seeingOnly = <A>(gpu: Cuda.Visible | undefined, load: () => A): A => {
 
 export const native: Driver<"tensorflow"> = {
   name: "tensorflow",
-  description: "native TensorFlow on CPU or CUDA; an optional package",
   start: Effect.fnUntraced(function*(determinism) {
     const manifest = packages.flatMap((name) => resolveOptionalPackage(`${name}/package.json`) ?? [])[0]
     if (manifest === undefined) {

@@ -10,7 +10,6 @@ const packageName = "@tensorflow/tfjs-backend-wasm"
 
 export const wasm: Driver<"wasm"> = {
   name: "wasm",
-  description: "WebAssembly on one core; comes with the installation",
   start: Effect.fnUntraced(function*() {
     const remedy = "Reinstall the packages with `npm ci`; WebAssembly needs a Node without --jitless."
     const tf = yield* loadTensorFlow("wasm")

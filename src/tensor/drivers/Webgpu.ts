@@ -46,7 +46,6 @@ const registered = (tf: Tf, stock: Stock, running: Dawn.Running): Instance => {
 
 export const webgpu: Driver<"webgpu"> = {
   name: "webgpu",
-  description: "a GPU of any vendor through Vulkan, Metal or Direct3D; optional packages",
   start: Effect.fnUntraced(function*(determinism) {
     const tf = yield* loadTensorFlow("webgpu")
     if (instance === undefined || instance.isLost()) {

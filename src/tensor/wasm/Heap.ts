@@ -27,8 +27,6 @@ export interface WasmModule {
 }
 
 interface TensorData {
-  /** The number under which the C++ side knows the tensor. */
-  readonly id: number
   /** Where its first byte lies. */
   readonly memoryOffset: number
 }
@@ -60,9 +58,6 @@ export const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((si
 export const addressOf = (backend: WasmBackend, tensor: TensorInfo): number =>
   backend.dataIdMap.get(tensor.dataId).memoryOffset
 
-/** The number of a tensor on the C++ side. */
-export const idOf = (backend: WasmBackend, tensor: TensorInfo): number => backend.dataIdMap.get(tensor.dataId).id
-
 /** The same data under another shape. */
 export const view = (backend: WasmBackend, tensor: TensorInfo, shape: ReadonlyArray<number>): TensorInfo => {
   backend.incRef(tensor.dataId)
@@ -93,7 +88,7 @@ export const scratch = (module: WasmModule): number => {
 }
 
 /** Where the heap ends: 65,535 pages of 64 KiB, the stock backend's own limit (`getHeapMax` of its Emscripten build). */
-export const maximumSize = 65_535 * 65_536
+const maximumSize = 65_535 * 65_536
 
 /**
  * How many bytes of tensors the heap holds. The rest is lost between them: in training runs of many shapes the heap had to

@@ -14,7 +14,7 @@ import { slice, split } from "./Slice.ts"
 import { transpose } from "./Transpose.ts"
 
 /** Raised whenever a kernel changes a bit of a result: it is part of the backend's version, so of every stage's key. */
-export const revision = 2
+const revision = 2
 
 /** A kernel of ours, given the stock one for the cases that it leaves to it. */
 type Replacement = (tf: Tf, library: Library | undefined) => (stock: KernelFunc) => KernelFunc

@@ -21,7 +21,7 @@ const aliases = { a: 0x7fff_fff1, b: 0x7fff_fff2, out: 0x7fff_fff3 } as const
  * XNNPACK packs `b` once and keeps it with the tensor's number until that is disposed; so `b` is announced under a number
  * of its own each time, which is disposed at once.
  */
-export const multiply = (
+const multiply = (
   { wasm }: WasmBackend,
   { a, b, k, m, n, out }: {
     readonly a: number

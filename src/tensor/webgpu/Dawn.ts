@@ -30,7 +30,7 @@ const packageName = "webgpu"
 const install = "Install it with `npm install webgpu @tensorflow/tfjs-backend-webgpu@4.22.0`, or choose --backend wasm."
 
 /** The environment variable that names the adapter to use, as Dawn calls it. */
-export const adapterVariable = "ATTUNE_WEBGPU_ADAPTER"
+const adapterVariable = "ATTUNE_WEBGPU_ADAPTER"
 
 const noAdapter =
   "Install a Vulkan driver for the GPU, 2023 or newer for Mesa (in a container, expose the GPU's graphics " +
