@@ -17,13 +17,20 @@
  *   how much, then by non-dominated front and spread over the front (Ozaki,
  *   Tanigaki, Watanabe and Onishi, "Multiobjective tree-structured Parzen
  *   estimator", JAIR 73, 2022, split by the front as well).
+ * - Whoever only follows the best trials stays with their branch, and with their
+ *   values without order, though others may need different neighbours to show what
+ *   they can do. So from time to time a proposal is a detour: for some hyperparameter
+ *   it takes another value than the best trial's, and is made from the trials with
+ *   that value alone. Without it searches on mixed spaces stand still after a
+ *   hundred trials or so.
  * - What one believes before the first trial is a component of both densities,
  *   so their ratio knows nothing of it. It counts as in Hvarfner, Stoll, Souza,
  *   Lindauer, Hutter and Nardi, "piBO", ICLR 2022: the prior to the power of
- *   `belief` / n multiplies the ratio after n trials.
+ *   `belief` / n, at most 1, multiplies the ratio after n trials.
  */
 import * as Random from "../random/Random.ts"
 import type { Bandwidth } from "./Bandwidth.ts"
+import * as Dimension from "./Dimension.ts"
 import * as Evidence from "./Evidence.ts"
 import * as ParzenEstimator from "./ParzenEstimator.ts"
 import * as Prior from "./Prior.ts"
@@ -40,7 +47,7 @@ export type Weighting =
   | "uniform"
 
 export interface Options {
-  /** How many trials there are before the estimator is asked: Sobol points. Default 8. */
+  /** How many trials there are before the estimator is asked: Sobol points. Default 5. */
   readonly startup?: number
   /** The share of the trials that is in the good group, rounded up to a whole number. Default 0.15. */
   readonly good?: number
@@ -56,7 +63,9 @@ export interface Options {
   readonly density?: "joint" | "independent"
   /** How many trials the prior counts as, in either group. Default 1. */
   readonly priorWeight?: number
-  /** After how many trials the priors of the dimensions count once: half as much after twice as many. Default 10. */
+  /** Every how many proposals there is a detour. `Infinity`: none. Default 5. */
+  readonly detour?: number
+  /** Up to how many trials the priors of the dimensions count in full: half as much after twice as many. Default 10. */
   readonly belief?: number
   /** How far the kernels of values without order spread: see `ParzenEstimator.Options`. Default 1. */
   readonly categorical?: number
@@ -66,25 +75,40 @@ export interface Options {
   readonly otherBandwidth?: Partial<Bandwidth>
 }
 
-const goodBandwidth: Bandwidth = { rule: "scott", factor: 0.7, minimum: 0.01, clipping: 1 }
-const otherBandwidth: Bandwidth = { rule: "shrinking", factor: 0.2, minimum: 0.01, clipping: 1 }
+/**
+ * What did best on the benchmark of samplers. Others wider than the good ones
+ * warn of a neighbourhood, not of a point; with an axis at a time there are
+ * trials enough to follow their distances.
+ */
+const bandwidths = {
+  joint: {
+    good: { rule: "scott", factor: 1, minimum: 0.01, clipping: 1 },
+    others: { rule: "shrinking", factor: 0.2, minimum: 0.01, clipping: 1 }
+  },
+  independent: {
+    good: { rule: "neighbours", factor: 1, minimum: 0.01, clipping: 1 },
+    others: { rule: "neighbours", factor: 1, minimum: 0.01, clipping: 1 }
+  }
+} as const
 
 type Settings = Required<Options> & { readonly goodBandwidth: Bandwidth; readonly otherBandwidth: Bandwidth }
 
 export const make = (options: Options = {}): Sampler.Sampler => {
+  const usual = bandwidths[options.density ?? "joint"]
   const settings: Settings = {
-    startup: 8,
+    startup: 5,
     good: 0.15,
     most: Infinity,
     weighting: "improvement",
     candidates: 24,
     density: "joint",
     priorWeight: 1,
+    detour: 5,
     belief: 10,
     categorical: 1,
     ...options,
-    goodBandwidth: { ...goodBandwidth, ...options.goodBandwidth },
-    otherBandwidth: { ...otherBandwidth, ...options.otherBandwidth }
+    goodBandwidth: { ...usual.good, ...options.goodBandwidth },
+    otherBandwidth: { ...usual.others, ...options.otherBandwidth }
   }
   const sobol = Sobol.make(), random = RandomSampler.make()
   return {
@@ -97,9 +121,85 @@ export const make = (options: Options = {}): Sampler.Sampler => {
       if (context.proposed.size < settings.startup) {
         return (sobol.check?.(context) === undefined ? sobol : random).propose(context)
       }
-      const groups = split(context, Evidence.of(context, context.history()), settings)
-      return settings.density === "joint" ? joint(context, groups, settings) : independent(context, groups, settings)
+      const known = knownTrials(Evidence.of(context, context.history()))
+      const due = context.index >= settled && context.index % settings.detour === settings.detour - 1
+      const detour = due ? detourOf(context, known) : undefined
+      const groups = split(detour === undefined ? known : having(context, known, detour), settings)
+      return settings.density === "joint"
+        ? joint(context, groups, detour, settings)
+        : independent(context, groups, detour, settings)
     }
+  }
+}
+
+/** How many proposals there are before the first detour. */
+const settled = 25
+
+/** The trials so far, as far as the estimator asks. */
+interface Known {
+  /** Of the trials with a measurement. */
+  readonly points: ReadonlyArray<ReadonlyArray<number>>
+  /** For each of `points` a number that is lower for a better one. */
+  readonly merits: Float64Array
+  /** The losses of `points`, NaN where a limit is broken; none with several objectives. */
+  readonly losses: Float64Array | undefined
+  readonly failures: ReadonlyArray<ReadonlyArray<number>>
+  readonly pending: ReadonlyArray<ReadonlyArray<number>>
+}
+
+const knownTrials = ({ failures, losses, pending, points, violations }: Evidence.Evidence): Known => {
+  const first = losses[0]!
+  if (losses.length === 1 && violations.length === 0) {
+    return { points, merits: first, losses: first, failures, pending }
+  }
+  const merits = new Float64Array(points.length)
+  const order = Ranking.order(
+    points.map((_, i) => ({ losses: losses.map((all) => all[i]!), violations: violations.map((all) => all[i]!) }))
+  )
+  for (const [rank, index] of order.entries()) merits[index] = rank
+  const kept = first.map((loss, index) => violations.every((all) => all[index]! <= 0) ? loss : Number.NaN)
+  return { points, merits, losses: losses.length === 1 ? kept : undefined, failures, pending }
+}
+
+/**
+ * The value to take a detour by: of one of the hyperparameters without order,
+ * each as likely, not the best trial's, but half as often the one after it, and
+ * so on down to those that no trial has had.
+ */
+const detourOf = (context: Sampler.Context, known: Known): Space.Condition | undefined => {
+  const { axes } = context.space
+  const choices = axes.flatMap(({ dimension }, axis) => Dimension.isCategorical(dimension) ? [axis] : [])
+  if (choices.length === 0) return undefined
+  const random = Random.make(context.seed, "tree-parzen-detour", context.index)
+  const axis = choices[random.integer(choices.length)]!
+  const { dimension } = axes[axis]!
+  const best = new Float64Array(dimension.size).fill(Infinity)
+  for (const [i, point] of known.points.entries()) {
+    if (Number.isNaN(point[axis]!)) continue
+    const index = Dimension.indexAt(dimension, point[axis]!)
+    best[index] = Math.min(best[index]!, known.merits[i]!)
+  }
+  const order = Array.from(best, (_, index) => index).toSorted((a, b) =>
+    best[a]! < best[b]! ? -1 : best[a]! > best[b]! ? 1 : a - b
+  )
+  let place = 1
+  while (place < order.length - 1 && random.uniform() < 0.5) place++
+  return { axis, index: order[place]! }
+}
+
+const meets = (space: Space.Space, point: ArrayLike<number>, { axis, index }: Space.Condition): boolean =>
+  !Number.isNaN(point[axis]!) && Dimension.indexAt(space.axes[axis]!.dimension, point[axis]!) === index
+
+/** The trials that have a value. */
+const having = ({ space }: Sampler.Context, known: Known, value: Space.Condition): Known => {
+  const has = (point: ReadonlyArray<number>) => meets(space, point, value)
+  const indices = known.points.flatMap((point, index) => has(point) ? [index] : [])
+  return {
+    points: indices.map((index) => known.points[index]!),
+    merits: Float64Array.from(indices, (index) => known.merits[index]!),
+    losses: known.losses && Float64Array.from(indices, (index) => known.losses![index]!),
+    failures: known.failures.filter(has),
+    pending: known.pending.filter(has)
   }
 }
 
@@ -110,40 +210,32 @@ interface Groups {
   readonly others: ParzenEstimator.Data
 }
 
-const split = (context: Sampler.Context, evidence: Evidence.Evidence, settings: Settings): Groups => {
-  const { failures, losses, pending, points, violations } = evidence
+const split = ({ failures, losses, merits, pending, points }: Known, settings: Settings): Groups => {
   const finished = points.length + failures.length
   const count = Math.min(points.length, Math.ceil(settings.good * finished), settings.most)
-  const order = ranked(evidence, count)
-  const best = order.slice(0, count), rest = order.slice(count)
-  const feasible = (index: number) => violations.every((all) => all[index]! <= 0)
-  const others = [...rest.map((index) => points[index]!), ...failures, ...pending]
-  const bar = order[Math.min(count, order.length - 1)]
-  const weighted = settings.weighting === "improvement" && context.objectives === 1 && bar !== undefined &&
-    feasible(bar)
+  const order = ranked(merits, count)
+  const best = order.slice(0, count)
+  const others = [...order.slice(count).map((index) => points[index]!), ...failures, ...pending]
+  // The loss to improve on. NaN where it breaks a limit: then trials in the good group may break it too.
+  const bar = losses?.[order[Math.min(count, order.length - 1)]!] ?? Number.NaN
+  const weighted = settings.weighting === "improvement" && !Number.isNaN(bar)
   return {
     finished,
     good: {
       points: best.map((index) => points[index]!),
-      weights: weighted ? improvements(best.map((index) => losses[0]![bar]! - losses[0]![index]!)) : ones(count)
+      weights: weighted ? improvements(best.map((index) => bar - losses![index]!)) : ones(count)
     },
     others: { points: others, weights: ones(others.length) }
   }
 }
 
-/** The trials with a measurement: the first `count`, and the one after them, are in the order of their rank. */
-const ranked = ({ losses, points, violations }: Evidence.Evidence, count: number): ReadonlyArray<number> => {
-  if (losses.length > 1 || violations.length > 0) {
-    return Ranking.order(
-      points.map((_, i) => ({ losses: losses.map((all) => all[i]!), violations: violations.map((all) => all[i]!) }))
-    )
-  }
-  // One loss: thousands of trials need not be sorted to know the first few.
-  const all = losses[0]!
-  const bar = all.toSorted()[Math.min(count, all.length - 1)]!
+/** The indices of the trials: the first `count` and the one after them the best in order, the rest as they come. */
+const ranked = (merits: Float64Array, count: number): ReadonlyArray<number> => {
+  // Thousands of trials need not be sorted to know the first few, and numbers alone are sorted fast.
+  const bar = merits.toSorted()[Math.min(count, merits.length - 1)]!
   const first: Array<number> = [], rest: Array<number> = []
-  for (let i = 0; i < all.length; i++) (all[i]! <= bar ? first : rest).push(i)
-  return [...first.toSorted((a, b) => all[a]! - all[b]! || a - b), ...rest]
+  for (let i = 0; i < merits.length; i++) (merits[i]! <= bar ? first : rest).push(i)
+  return [...first.toSorted((a, b) => merits[a]! - merits[b]! || a - b), ...rest]
 }
 
 const ones = (length: number): Float64Array => new Float64Array(length).fill(1)
@@ -160,7 +252,7 @@ const estimators = (context: Sampler.Context, axes: ReadonlyArray<number>, group
     ParzenEstimator.make(context.space, axes, data, { bandwidth, categorical, priorWeight })
   const good = make(groups.good, settings.goodBandwidth), others = make(groups.others, settings.otherBandwidth)
   const informed = axes.filter((axis) => context.space.axes[axis]!.dimension.prior !== undefined)
-  const power = settings.belief / Math.max(1, groups.finished)
+  const power = Math.min(1, settings.belief / Math.max(1, groups.finished))
   const score = (point: Float64Array): number => {
     let value = good.logDensity(point) - others.logDensity(point)
     for (const axis of informed) {
@@ -178,7 +270,12 @@ const stream = (context: Sampler.Context): Random.Random =>
 /** How many draws are made for each candidate that is wanted, while they are refused or repeat themselves. */
 const draws = 4
 
-const joint = (context: Sampler.Context, groups: Groups, settings: Settings): Sampler.Proposal | undefined => {
+const joint = (
+  context: Sampler.Context,
+  groups: Groups,
+  detour: Space.Condition | undefined,
+  settings: Settings
+): Sampler.Proposal | undefined => {
   const { space } = context
   const random = stream(context)
   const { good, score } = estimators(context, space.axes.map((_, axis) => axis), groups, settings)
@@ -190,6 +287,7 @@ const joint = (context: Sampler.Context, groups: Groups, settings: Settings): Sa
   let best: Space.Params | undefined, highest = -Infinity
   for (let i = 0, found = 0; i < draws * settings.candidates && found < settings.candidates; i++) {
     const point = draw()
+    if (detour !== undefined && !meets(space, point, detour)) continue
     const params = space.fromUnit(point)
     if (!Sampler.isNew(context, params)) continue
     found++
@@ -202,18 +300,23 @@ const joint = (context: Sampler.Context, groups: Groups, settings: Settings): Sa
   return best === undefined ? Sampler.proposeDistinct(context, () => space.fromUnit(draw())) : { params: best }
 }
 
-const independent = (context: Sampler.Context, groups: Groups, settings: Settings): Sampler.Proposal | undefined => {
+const independent = (
+  context: Sampler.Context,
+  groups: Groups,
+  detour: Space.Condition | undefined,
+  settings: Settings
+): Sampler.Proposal | undefined => {
   const { space } = context
   const random = stream(context)
-  const having = (axis: number, { points, weights }: ParzenEstimator.Data): ParzenEstimator.Data => {
+  const along = (axis: number, { points, weights }: ParzenEstimator.Data): ParzenEstimator.Data => {
     const indices = points.flatMap((point, index) => Number.isNaN(point[axis]!) ? [] : [index])
     return { points: indices.map((index) => points[index]!), weights: indices.map((index) => weights[index]!) }
   }
   const models = space.axes.map((_, axis) =>
     estimators(context, [axis], {
       ...groups,
-      good: having(axis, groups.good),
-      others: having(axis, groups.others)
+      good: along(axis, groups.good),
+      others: along(axis, groups.others)
     }, settings)
   )
   return Sampler.proposeDistinct(context, (attempt) => {
@@ -231,7 +334,9 @@ const independent = (context: Sampler.Context, groups: Groups, settings: Setting
           best = point[axis]!
         }
       }
-      point[axis] = best
+      const forced = axis === detour?.axis && !Number.isNaN(best)
+      const { dimension } = space.axes[axis]!
+      point[axis] = forced ? dimension.toUnit(dimension.at(detour.index)) : best
     }
     return space.fromUnit(point)
   })

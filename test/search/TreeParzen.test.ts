@@ -84,6 +84,43 @@ const square = Space.make({ x: Space.uniform(0, 1), y: Space.uniform(0, 1) })
 const densities = ["joint", "independent"] as const
 
 describe("TreeParzen", () => {
+  it("looks after the second best of several kinds now and then", () => {
+    const space = Space.make({ x: Space.uniform(0, 1), kind: Space.choice(["best", "second", "third"]) })
+    const kinds = ["best", "second", "third"] as const
+    // Each kind has a place of its own where it is best.
+    const known = Array.from({ length: 45 }, (_, trial) => {
+      const params = { x: (trial + 0.5) / 45, kind: kinds[trial % 3]! }
+      return observation(trial, params, {
+        losses: [(params.x - { best: 0.1, second: 0.9, third: 0.5 }[params.kind]) ** 2 + kinds.indexOf(params.kind)]
+      })
+    })
+    const proposed = (sampler: Sampler.Sampler, remainder: number) =>
+      Array.from(
+        { length: 40 },
+        (_, i) =>
+          sampler.propose({ ...contextOf(space, known), index: 50 + 5 * i + remainder })!.params as Space.Type<
+            typeof space
+          >
+      )
+    for (const density of densities) {
+      const detours = proposed(TreeParzen.make({ density }), 4)
+      const second = detours.filter(({ kind }) => kind === "second")
+      assert.isTrue(detours.every(({ kind }) => kind !== "best"), density)
+      assert.isAbove(second.length, 10)
+      assert.isAbove(mean(second.map(({ x }) => x)), 0.75)
+      for (
+        const usual of [
+          proposed(TreeParzen.make({ density }), 2),
+          proposed(TreeParzen.make({ density, detour: Infinity }), 4)
+        ]
+      ) {
+        const best = usual.filter(({ kind }) => kind === "best")
+        assert.isAbove(best.length, 30)
+        assert.isBelow(mean(best.map(({ x }) => x)), 0.25)
+      }
+    }
+  })
+
   it("comes much nearer to the best point than evenly spread points do", () => {
     const reached = (sampler: Sampler.Sampler) =>
       mean(
@@ -166,8 +203,8 @@ describe("TreeParzen", () => {
       const late = trials.flatMap((each) => each.slice(30))
       const best = late.filter(({ params: { tune } }) => tune._tag === "adapter" && tune.place._tag === "everywhere")
       // A quarter of random points are there.
-      assert.isAbove(best.length / late.length, 0.5, density)
-      assert.isBelow(mean(trials.map(least)), 0.15, density)
+      assert.isAbove(best.length / late.length, 0.4, density)
+      assert.isBelow(mean(trials.map(least)), density === "joint" ? 0.15 : 0.3, density)
     }
   })
 
@@ -232,19 +269,23 @@ describe("TreeParzen", () => {
   })
 
   it("puts the limits on metrics before the loss", () => {
-    const trials = seeds.flatMap((seed) =>
-      search(
-        TreeParzen.make(),
-        square,
-        60,
-        // The loss pulls towards x = 0, which breaks the limit from 0.5 down.
-        ({ x, y }) => ({ losses: [x + (y - 0.5) ** 2], violations: [0.5 - x] }),
-        { seed, limits: 1 }
-      ).slice(30)
-    )
-    const kept = trials.filter(({ params: { x } }) => x >= 0.5)
-    assert.isAbove(kept.length / trials.length, 0.6)
-    assert.isBelow(mean(kept.map(({ params: { x } }) => x)), 0.68)
+    const late = (limits: number) =>
+      seeds.flatMap((seed) =>
+        search(
+          TreeParzen.make(),
+          square,
+          60,
+          // The loss pulls towards x = 0, which breaks the limit from 0.5 down.
+          ({ x, y }) => ({ losses: [x + (y - 0.5) ** 2], violations: limits === 1 ? [0.5 - x] : [] }),
+          { seed, limits }
+        ).slice(30).map(({ params }) => params.x)
+      )
+    const limited = late(1), kept = limited.filter((x) => x >= 0.5)
+    assert.isBelow(mean(late(0)), 0.2)
+    // The best place is the edge itself, so that a good share falls beyond it.
+    assert.isAbove(kept.length / limited.length, 0.45)
+    assert.isBelow(mean(kept), 0.68)
+    assert.isAbove(mean(limited), 0.45)
   })
 
   it("learns from violations while no trial keeps the limit", () => {
