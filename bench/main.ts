@@ -5,6 +5,7 @@
 const benchmarks = {
   leakage: "the check of a split for texts on two sides, against comparing all with all",
   tensor: "a training step on our wasm kernels and on stock ones",
+  curves: "schedulers on learning curves, by what the best of a budget is worth",
   search: "samplers on problems whose answer is known, and how long a proposal takes",
   finetune: "fine-tuning and generation on wasm, against transformers and PEFT on torch",
   memory: "whether memory stays where it is over 2,000 steps and over forty runs",

@@ -9,9 +9,10 @@
  * were made. Tables of real tuning runs are added when `ATTUNE_HPO_TABLES` names
  * their folder.
  */
-import { parseArgs } from "node:util"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
+import { parseArgs } from "node:util"
+import * as Asks from "./search/Asks.ts"
 import * as KeptAside from "./search/KeptAside.ts"
 import * as Loop from "./search/Loop.ts"
 import * as Problems from "./search/Problems.ts"
@@ -68,7 +69,9 @@ export const run = async (): Promise<void> => {
   }
   for (const [sampler, make] of samplers) {
     for (const subject of chosen) {
-      if (make().check?.({ space: subject.space, trials, objectives: 1, limits: 0, budgets: [1] }) !== undefined) continue
+      if (make().check?.({ space: subject.space, trials, objectives: 1, limits: 0, budgets: [1] }) !== undefined) {
+        continue
+      }
       const played = Array.from({ length: seeds }, (_, seed) => Loop.play(make(), subject, seed, trials))
       const regrets = marks.map((mark) => mean(played.map(({ regrets }) => regrets[mark - 1]!)))
       const ask = mean(played.map(({ asks }) => mean([...asks])))
@@ -85,5 +88,22 @@ export const run = async (): Promise<void> => {
       )
     }
   }
-  if (values.format === "json") process.stdout.write(`${JSON.stringify({ seeds, trials, marks, rows })}\n`)
+  const asks = samplers.map(([sampler, make]) => ({
+    sampler,
+    milliseconds: Asks.finished.map((trials) => Asks.milliseconds(make, trials))
+  }))
+  if (values.format === "json") {
+    process.stdout.write(`${JSON.stringify({ seeds, trials, marks, rows, finished: Asks.finished, asks })}\n`)
+    return
+  }
+  process.stdout.write(
+    `\nMilliseconds for a proposal${Asks.finished.map((trials) => `${trials} trials`.padStart(13)).join("")}\n`
+  )
+  for (const { milliseconds, sampler } of asks) {
+    process.stdout.write(
+      `${sampler.padEnd(27)}${
+        milliseconds.map((time) => (time === undefined ? "-" : time.toFixed(1)).padStart(13)).join("")
+      }\n`
+    )
+  }
 }

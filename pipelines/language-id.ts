@@ -10,6 +10,7 @@
  */
 import {
   Artifact,
+  Asha,
   Bootstrap,
   Evaluate,
   Evaluation,
@@ -24,8 +25,7 @@ import {
   Source,
   Space,
   Stage,
-  Study,
-  SuccessiveHalving
+  Study
 } from "attune"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -41,7 +41,7 @@ const space = Space.make({
 })
 type Params = Space.Type<typeof space>
 
-/** Epochs after which trials are compared; a third of them goes on each time. */
+/** Epochs after which trials are compared; the best third goes on each time. */
 const rungs = [2, 6, 18]
 
 const base = LoadModel({ files: Source.folder(new URL("../data/base/", import.meta.url)) })
@@ -161,11 +161,11 @@ export default Pipeline.make({
   node: ({ repeats, seed, trials }) => {
     const study = Study.make("language-id", {
       space,
-      scheduler: SuccessiveHalving.make({ budgets: rungs }),
+      scheduler: Asha.make({ budgets: rungs, unit: "epochs" }),
       trials,
       seed,
       maximize: "evaluation.accuracy",
-      trial: (params, { budgets }) => trial(base, params, budgets, seed)
+      trial: (params, rung) => trial(base, params, rung.budgets, rung.seed)
     })
     const best = Node.at(study, "best")
     /** One evaluation for each seed. */

@@ -22,6 +22,9 @@ const numeric: Space.Space = Space.make(
   Object.fromEntries(Object.entries(space.fields).filter(([name]) => name !== "schedule" && name !== "optimizer"))
 )
 
+/** After how many trials proposals are timed. */
+export const finished = [100, 300, 1000, 5000]
+
 /** A bowl with noise. */
 const loss = (space: Space.Space, params: Space.Params, noise: number): number =>
   space.toUnit(params).reduce((sum, u, axis) => sum + (u - (axis + 1) / 12) ** 2, 0.05 * noise)

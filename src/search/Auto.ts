@@ -22,7 +22,11 @@ const choose = (problem: Sampler.Problem): Sampler.Sampler => {
   })
   if (space.size <= trials) {
     const all = Grid.make({ resolution: space.size })
-    return because({ ...all, description: "every combination" }, `the space has ${space.size} points`)
+    // Earlier studies could only say in which order: all of them are tried.
+    return because(
+      { ...all, description: "every combination", usesEarlier: true },
+      `the space has ${space.size} points`
+    )
   }
   const gaussianProcess = GaussianProcessSampler.make()
   const treeParzen = TreeParzen.make()
@@ -42,6 +46,7 @@ const handOver = (first: Sampler.Sampler, then: Sampler.Sampler): Sampler.Sample
   name: `${first.name}, ${then.name}`,
   description: `${first.description} for ${most} trials, then ${then.description}`,
   size: (space) => Math.max(first.size(space), then.size(space)),
+  usesEarlier: true,
   propose: (context) => context.proposed.size < most ? first.propose(context) : then.propose(context)
 })
 

@@ -85,6 +85,8 @@ export interface Sampler {
   readonly check?: (problem: Problem) => { readonly found: string; readonly expected: string } | undefined
   /** Whether its proposals say how much improvement it expects. */
   readonly expectsImprovement?: boolean
+  /** Whether it learns from the trials of earlier studies. */
+  readonly usesEarlier?: boolean
   /** The sampler that it stands for in a study; itself by default. */
   readonly resolve?: (problem: Problem) => Sampler
   /** The next point, or `undefined` when there is none left. */

@@ -39,6 +39,7 @@ import * as Ranking from "./Ranking.ts"
 import * as Sampler from "./Sampler.ts"
 import * as Sobol from "./Sobol.ts"
 import * as Space from "./Space.ts"
+import * as Transfer from "./Transfer.ts"
 
 /** How much a trial of the good group counts. */
 export type Weighting =
@@ -117,7 +118,11 @@ export const make = (options: Options = {}): Sampler.Sampler => {
       settings.density === "joint" ? "joint density" : "density for each hyperparameter"
     }, after ${settings.startup} Sobol points`,
     size: (space) => space.size,
+    usesEarlier: true,
     propose: (context) => {
+      // Earlier studies say where to begin: their best points take the place of even ones.
+      const inherited = context.index < settings.startup ? Transfer.begin(context) : undefined
+      if (inherited !== undefined) return inherited
       if (context.proposed.size < settings.startup) {
         return (sobol.check?.(context) === undefined ? sobol : random).propose(context)
       }

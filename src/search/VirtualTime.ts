@@ -193,6 +193,13 @@ export const make = <P extends Space.Params>(options: Options<P>): State<P> => {
       })
     }
   }
+  if ((options.earlier ?? []).length > 0 && sampler.usesEarlier !== true) {
+    throw new InvalidStudy({
+      option: "earlier",
+      found: `the sampler ${sampler.name}, which learns nothing from earlier studies`,
+      expected: "a sampler that does, such as the Gaussian process, or none, so that one is chosen"
+    })
+  }
   const enqueued = new Map<string, P>()
   for (const [index, params] of (options.enqueued ?? []).entries()) {
     const decoded = Schema.decodeUnknownResult(space.schema)(params, { onExcessProperty: "error" })
