@@ -66,11 +66,20 @@ const Trial = Schema.Struct({
   value: Schema.NullOr(Schema.Finite)
 })
 
+const Finalist = Schema.Struct({
+  trial: Schema.Int,
+  mean: Schema.NullOr(Schema.Finite),
+  standardError: Schema.NullOr(Schema.Finite)
+})
+
 /** Says in words what the study found. */
 const Summarize = Stage.make("summarize", {
   inputs: {
     trials: Schema.Array(Trial),
+    finalists: Schema.Array(Finalist),
+    indistinguishable: Schema.Array(Schema.Int),
     spent: Schema.Finite,
+    spentOnFinalists: Schema.Finite,
     fullCost: Schema.Finite,
     /** One for each seed; the first is that of the study. */
     selected: Schema.NonEmptyArray(Evaluation),
@@ -80,7 +89,9 @@ const Summarize = Stage.make("summarize", {
   },
   params: {},
   output: Schema.String,
-  run: Effect.fn("Summarize")(function*({ defaults, fullCost, scratch, selected, spent, test, trials }) {
+  run: Effect.fn("Summarize")(function*(
+    { defaults, finalists, fullCost, indistinguishable, scratch, selected, spent, spentOnFinalists, test, trials }
+  ) {
     const correct = (evaluation: Evaluation) =>
       Effect.map(
         Artifact.readTable(Prediction, evaluation.predictions),
@@ -118,6 +129,16 @@ const Summarize = Stage.make("summarize", {
       }${params.weightDecay.toFixed(3).padStart(8)}${params.warmupRatio.toFixed(2).padStart(8)}${
         params.dropout.toFixed(2).padStart(9)
       }`
+    const finalist = ({ mean, standardError, trial }: typeof Finalist.Type, place: number) =>
+      `${String(trial).padStart(7)}  ${(mean === null ? "failed" : percent(mean)).padStart(8)} ± ${
+        standardError === null ? "-" : (100 * standardError).toFixed(1)
+      }${
+        place === 0 ?
+          "  selected"
+          : indistinguishable.includes(trial) ?
+          "  not clearly worse, at the level of 5 %"
+          : "  worse"
+      }`
     const best = trials.toSorted((a, b) => b.budget - a.budget || (b.value ?? -1) - (a.value ?? -1))
     const interval = Bootstrap.mean(yield* correct(test), { seed: 0 })
     return [
@@ -126,6 +147,10 @@ const Summarize = Stage.make("summarize", {
       "  trial  status    epochs  accuracy  learning  batch  epochs  weight  warm-up  dropout",
       "                           (valid.)      rate   size    in all   decay   ratio",
       ...best.slice(0, 10).map(row),
+      "",
+      "Trained again with two other seeds, which decide:",
+      "",
+      ...finalists.map(finalist),
       "",
       `On the ${selected[0].examples} validation names (chance: ${
         percent(1 / selected[0].labels.length)
@@ -146,14 +171,16 @@ const Summarize = Stage.make("summarize", {
         test.f1Macro.toFixed(3)
       }, loss ${test.loss.toFixed(3)}`,
       "",
-      `Budget: ${spent} epochs over all trials; every trial to the end would have taken ${fullCost}.`
+      `Budget: ${
+        spent - spentOnFinalists
+      } epochs for ${trials.length} trials, where every trial to the end would have taken ${fullCost}; ${spentOnFinalists} more to train the best again.`
     ].join("\n")
   })
 })
 
 export default Pipeline.make({
   settings: {
-    trials: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 54),
+    trials: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 30),
     seed: Stage.withDefault(Schema.Int, 0),
     /** With how many seeds the results that are compared in the end are trained. */
     repeats: Stage.withDefault(Schema.Int.check(Schema.isGreaterThan(0)), 3)
@@ -164,6 +191,8 @@ export default Pipeline.make({
       scheduler: Asha.make({ budgets: rungs, unit: "epochs" }),
       trials,
       seed,
+      // Of many noisy values the best is better than what is behind it: new seeds decide.
+      finalists: { trials: 3, repeats: 2 },
       maximize: "evaluation.accuracy",
       trial: (params, rung) => trial(base, params, rung.budgets, rung.seed)
     })
@@ -185,7 +214,10 @@ export default Pipeline.make({
     const test = Evaluate({ model, split: opened })
     const summary = Summarize({
       trials: Node.at(study, "trials"),
+      finalists: Node.at(study, "finalists"),
+      indistinguishable: Node.at(study, "indistinguishable"),
       spent: Node.at(study, "spent"),
+      spentOnFinalists: Node.at(study, "spentOnFinalists"),
       fullCost: Node.at(study, "fullCost"),
       selected,
       defaults,

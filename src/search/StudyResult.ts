@@ -74,7 +74,7 @@ export interface Finalist {
   readonly standardError: number | null
   /** The mean, worse by one standard error: the choice goes by it. */
   readonly bound: number | null
-  /** Of the paired t test against the first finalist, adjusted for how many there are (Holm); `null` for the first itself. */
+  /** Of the t test over seeds against the first finalist, adjusted for how many there are (Holm); `null` for the first itself. */
   readonly pValue: number | null
 }
 
@@ -93,6 +93,8 @@ export interface Result<out P, out A> {
   readonly selection: Selection
   /** The budget that all trials were given together, finalists' further trainings included. */
   readonly spent: number
+  /** The part of it that finalists' further trainings took. */
+  readonly spentOnFinalists: number
   /** What the same trials would have cost at the full horizon each. */
   readonly fullCost: number
   /** Why the study ended before its trials did, or before their number was reached; `null` when neither is so. */
@@ -141,6 +143,7 @@ export const schema = <P, A>(
     indistinguishable: Schema.Array(Schema.Int),
     selection: Selection,
     spent: Schema.Finite,
+    spentOnFinalists: Schema.Finite,
     fullCost: Schema.Finite,
     ended: Schema.NullOr(Schema.String),
     reused: Schema.Array(EarlierStudy.Reused),
@@ -197,6 +200,7 @@ export const of = <P extends Space.Params, A>(
     indistinguishable: finalists?.indistinguishable ?? [],
     selection: new Selection({ study, trial: best.trial, metric, value }),
     spent: summary.spent,
+    spentOnFinalists: summary.spentOnFinalists,
     fullCost: summary.fullCost,
     ended: summary.ended ?? null,
     reused: about.reused,
