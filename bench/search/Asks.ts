@@ -1,7 +1,7 @@
 /** How long a sampler takes for a proposal when many trials have finished. */
 import * as Random from "../../src/random/Random.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
-import * as Space from "../../src/search/Space.ts"
+import * as Space from "../../src/search/space/Space.ts"
 
 /** Ten hyperparameters of all kinds, as fine-tuning has them. */
 const space: Space.Space = Space.make({

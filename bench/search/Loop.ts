@@ -1,10 +1,10 @@
 /**
  * A sampler on a problem, one trial at a time: ask, evaluate, tell.
  */
-import * as Branches from "../../src/search/Branches.ts"
-import * as Dimension from "../../src/search/Dimension.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
-import * as Space from "../../src/search/Space.ts"
+import * as Branches from "../../src/search/space/Branches.ts"
+import * as Dimension from "../../src/search/space/Dimension.ts"
+import * as Space from "../../src/search/space/Space.ts"
 import type { Hyperparameter, Problem } from "./Problem.ts"
 import type { Pool } from "./Tables.ts"
 

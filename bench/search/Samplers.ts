@@ -1,11 +1,11 @@
 /** The samplers that are compared, by the names of the command line. */
-import * as Auto from "../../src/search/Auto.ts"
-import * as CmaEs from "../../src/search/CmaEs.ts"
-import * as GaussianProcessSampler from "../../src/search/GaussianProcessSampler.ts"
-import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
-import * as Sobol from "../../src/search/Sobol.ts"
-import * as TreeParzen from "../../src/search/TreeParzen.ts"
+import * as Auto from "../../src/search/samplers/Auto.ts"
+import * as CmaEs from "../../src/search/samplers/CmaEs.ts"
+import * as GaussianProcessSampler from "../../src/search/samplers/GaussianProcessSampler.ts"
+import * as RandomSampler from "../../src/search/samplers/RandomSampler.ts"
+import * as Sobol from "../../src/search/samplers/Sobol.ts"
+import * as TreeParzen from "../../src/search/samplers/TreeParzen.ts"
 
 export const all: Readonly<Record<string, () => Sampler.Sampler>> = {
   random: RandomSampler.make,

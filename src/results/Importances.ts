@@ -8,12 +8,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { isCategorical } from "../search/Dimension.ts"
-import * as Evidence from "../search/Evidence.ts"
-import * as Importance from "../search/Importance.ts"
+import * as Importance from "../search/importance/Importance.ts"
 import type * as Sampler from "../search/Sampler.ts"
-import type * as Space from "../search/Space.ts"
-import * as StoredSpace from "../search/StoredSpace.ts"
+import * as Evidence from "../search/samplers/Evidence.ts"
+import { isCategorical } from "../search/space/Dimension.ts"
+import type * as Space from "../search/space/Space.ts"
+import * as StoredSpace from "../search/space/StoredSpace.ts"
 import type { Store } from "../store/Store.ts"
 import * as StoredStudy from "./StoredStudy.ts"
 

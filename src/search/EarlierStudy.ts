@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Direction } from "./Goal.ts"
 import { InvalidStudy } from "./InvalidStudy.ts"
 import type * as Sampler from "./Sampler.ts"
-import * as Space from "./Space.ts"
+import * as Space from "./space/Space.ts"
 
 /** What there must be of a study to start from it. The output of `Study.make` has it. */
 export interface EarlierStudy {

@@ -1,5 +1,5 @@
 /** A job is one rung of one trial: the unit that a study runs and waits for. */
-import type * as Space from "./Space.ts"
+import type * as Space from "./space/Space.ts"
 
 /** One trial to train from its previous rung to the next. */
 export interface Job<out P extends Space.Params = Space.Params> {

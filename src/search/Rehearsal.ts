@@ -2,8 +2,8 @@
 import * as Random from "../random/Random.ts"
 import type * as Goal from "./Goal.ts"
 import type { Job } from "./Job.ts"
-import * as RandomSampler from "./RandomSampler.ts"
-import type * as Space from "./Space.ts"
+import * as RandomSampler from "./samplers/RandomSampler.ts"
+import type * as Space from "./space/Space.ts"
 import * as Summary from "./Summary.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 

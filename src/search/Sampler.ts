@@ -6,7 +6,7 @@
  * Every objective is turned so that lower is better: samplers speak of losses.
  */
 import * as Random from "../random/Random.ts"
-import * as Space from "./Space.ts"
+import * as Space from "./space/Space.ts"
 
 /** What a study is about, as far as a sampler may depend on it before the first trial. */
 export interface Problem {

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { Selection } from "../pipeline/Selection.ts"
 import * as EarlierStudy from "./EarlierStudy.ts"
 import * as Goal from "./Goal.ts"
-import type * as Space from "./Space.ts"
+import type * as Space from "./space/Space.ts"
 import type * as Summary from "./Summary.ts"
 
 /** No trial of the study gave a finite value of its objective. */

@@ -3,7 +3,7 @@ import * as Finalists from "./Finalists.ts"
 import * as Goal from "./Goal.ts"
 import { finiteValues } from "./Job.ts"
 import * as Pareto from "./Pareto.ts"
-import type * as Space from "./Space.ts"
+import type * as Space from "./space/Space.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 
 /** What a trial gave at a rung. Finite. */

@@ -25,7 +25,7 @@ import { finiteValues, type Job, type Outcome } from "./Job.ts"
 import * as Ranking from "./Ranking.ts"
 import type * as Sampler from "./Sampler.ts"
 import type * as Scheduler from "./Scheduler.ts"
-import type * as Space from "./Space.ts"
+import type * as Space from "./space/Space.ts"
 
 export type { Job, Outcome } from "./Job.ts"
 

@@ -1,25 +1,26 @@
 /** Every sampler with every scheduler: the same study on one worker, two or eight, killed and resumed. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Random from "../../src/random/Random.ts"
-import * as Asha from "../../src/search/Asha.ts"
-import * as Auto from "../../src/search/Auto.ts"
-import * as CmaEs from "../../src/search/CmaEs.ts"
-import * as FullBudget from "../../src/search/FullBudget.ts"
-import * as GaussianProcessSampler from "../../src/search/GaussianProcessSampler.ts"
 import type * as Goal from "../../src/search/Goal.ts"
-import * as Grid from "../../src/search/Grid.ts"
-import * as Hyperband from "../../src/search/Hyperband.ts"
-import * as MedianStopping from "../../src/search/MedianStopping.ts"
-import * as Patience from "../../src/search/Patience.ts"
-import * as PercentileStopping from "../../src/search/PercentileStopping.ts"
-import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
-import * as Sobol from "../../src/search/Sobol.ts"
-import * as Space from "../../src/search/Space.ts"
-import * as StoppingRules from "../../src/search/StoppingRules.ts"
-import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
-import * as Threshold from "../../src/search/Threshold.ts"
-import * as TreeParzen from "../../src/search/TreeParzen.ts"
+import * as Auto from "../../src/search/samplers/Auto.ts"
+import * as CmaEs from "../../src/search/samplers/CmaEs.ts"
+import * as GaussianProcessSampler from "../../src/search/samplers/GaussianProcessSampler.ts"
+import * as Grid from "../../src/search/samplers/Grid.ts"
+import * as RandomSampler from "../../src/search/samplers/RandomSampler.ts"
+import * as Sobol from "../../src/search/samplers/Sobol.ts"
+import * as TreeParzen from "../../src/search/samplers/TreeParzen.ts"
+import * as Asha from "../../src/search/schedulers/Asha.ts"
+import * as FreezeThaw from "../../src/search/schedulers/FreezeThaw.ts"
+import * as FullBudget from "../../src/search/schedulers/FullBudget.ts"
+import * as Hyperband from "../../src/search/schedulers/Hyperband.ts"
+import * as MedianStopping from "../../src/search/schedulers/MedianStopping.ts"
+import * as Patience from "../../src/search/schedulers/Patience.ts"
+import * as PercentileStopping from "../../src/search/schedulers/PercentileStopping.ts"
+import * as StoppingRules from "../../src/search/schedulers/StoppingRules.ts"
+import * as SuccessiveHalving from "../../src/search/schedulers/SuccessiveHalving.ts"
+import * as Threshold from "../../src/search/schedulers/Threshold.ts"
+import * as Space from "../../src/search/space/Space.ts"
 import type * as VirtualTime from "../../src/search/VirtualTime.ts"
 import { simulate } from "./simulate.ts"
 
@@ -49,6 +50,7 @@ const schedulers = [
   Hyperband.make({ min: 1, max: 9 }),
   MedianStopping.make({ ...even, after: 2 }),
   PercentileStopping.make({ ...even, percentile: 40, after: 2 }),
+  FreezeThaw.make({ budgets: [1, 3, 9] }),
   StoppingRules.make({ ...even, rules: [Patience.rule({ rungs: 1 }), Threshold.rule({ above: 0.9 })] })
 ]
 

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as FullBudget from "../../src/search/FullBudget.ts"
 import * as Goal from "../../src/search/Goal.ts"
-import * as Grid from "../../src/search/Grid.ts"
-import * as RandomSampler from "../../src/search/RandomSampler.ts"
 import * as Rehearsal from "../../src/search/Rehearsal.ts"
 import type * as Sampler from "../../src/search/Sampler.ts"
+import * as Grid from "../../src/search/samplers/Grid.ts"
+import * as RandomSampler from "../../src/search/samplers/RandomSampler.ts"
 import type * as Scheduler from "../../src/search/Scheduler.ts"
-import * as Space from "../../src/search/Space.ts"
-import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
+import * as FullBudget from "../../src/search/schedulers/FullBudget.ts"
+import * as SuccessiveHalving from "../../src/search/schedulers/SuccessiveHalving.ts"
+import * as Space from "../../src/search/space/Space.ts"
 
 const cost = (scheduler: Scheduler.Scheduler, trials: number, sampler: Sampler.Sampler = RandomSampler.make()) =>
   Rehearsal.expectedCost({

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Stage from "../../src/pipeline/Stage.ts"
-import * as FullBudget from "../../src/search/FullBudget.ts"
-import * as Space from "../../src/search/Space.ts"
+import * as FullBudget from "../../src/search/schedulers/FullBudget.ts"
+import * as SuccessiveHalving from "../../src/search/schedulers/SuccessiveHalving.ts"
+import * as Space from "../../src/search/space/Space.ts"
 import * as Study from "../../src/search/Study.ts"
-import * as SuccessiveHalving from "../../src/search/SuccessiveHalving.ts"
 import { observe, TestLayer } from "../pipeline/stages.ts"
 
 const fresh = <A, E, R>(effect: Effect.Effect<A, E, R>) => effect.pipe(Effect.provide(TestLayer, { local: true }))

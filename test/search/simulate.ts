@@ -1,5 +1,5 @@
 import * as Random from "../../src/random/Random.ts"
-import type * as Space from "../../src/search/Space.ts"
+import type * as Space from "../../src/search/space/Space.ts"
 import * as Summary from "../../src/search/Summary.ts"
 import * as VirtualTime from "../../src/search/VirtualTime.ts"
 
