@@ -155,7 +155,7 @@ describe("PackageModel", () => {
       assert.include(body, "The study `letters` ran 2 trials (2 completed)")
       assert.match(
         body,
-        /by the largest `evaluation\.accuracy`.* Sampler: Sobol points.* Scheduler: every trial to 1\./
+        /by the largest `evaluation\.accuracy`.* Sampler: Gaussian process.*chosen: at most 2 trials.* Scheduler: every trial to 1\./
       )
       assert.match(body, /\| Accuracy \| \d+\.\d % \(\d+\.\d % to \d+\.\d %\) \| \d+\.\d % \(/)
       assert.match(body, /\| Accuracy \| \d+\.\d % \(\d+\.\d % to \d+\.\d %\) \| \d+\.\d % \|\n/)

@@ -5,6 +5,7 @@ import * as Importances from "../../src/results/Importances.ts"
 import * as ResultTable from "../../src/results/ResultTable.ts"
 import * as Tables from "../../src/results/Tables.ts"
 import * as Trials from "../../src/results/Trials.ts"
+import * as Sobol from "../../src/search/samplers/Sobol.ts"
 import type * as Scheduler from "../../src/search/Scheduler.ts"
 import * as FullBudget from "../../src/search/schedulers/FullBudget.ts"
 import * as SuccessiveHalving from "../../src/search/schedulers/SuccessiveHalving.ts"
@@ -42,6 +43,7 @@ const space = Space.make({
 const study = (name: string, trials = 40, scheduler: Scheduler.Scheduler = FullBudget.make(4)) =>
   Study.make(name, {
     space,
+    sampler: Sobol.make(),
     scheduler,
     trials,
     objectives: { loss: "minimize", accuracy: "maximize" },

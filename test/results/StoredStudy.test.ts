@@ -47,6 +47,7 @@ const recording = () => {
   const seen: Array<ReadonlyArray<Sampler.Earlier>> = []
   const random = RandomSampler.make()
   const sampler: Sampler.Sampler = {
+    usesEarlier: true,
     ...random,
     propose: (context) => {
       seen.push(context.earlier)

@@ -20,7 +20,7 @@ const choose = (problem: Sampler.Problem): Sampler.Sampler => {
     ...sampler,
     description: `${sampler.description} (chosen: ${reason})`
   })
-  if (space.size <= trials) {
+  if (space.size <= trials && Number.isFinite(trials)) {
     const all = Grid.make({ resolution: space.size })
     // Earlier studies could only say in which order: all of them are tried.
     return because(

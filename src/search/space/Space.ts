@@ -121,7 +121,7 @@ export const make = <const F extends Fields>(fields: F, options: Options<TypeOf<
       return walk(fields, point, { axis: 0 }, true) as P
     },
     toUnit: (params) => {
-      const point = new Array<number>(axes.length).fill(Number.NaN)
+      const point = Array.from(axes, () => Number.NaN)
       place(fields, params, { axis: 0 }, (axis, u) => {
         point[axis] = u
       })

@@ -5,7 +5,7 @@ import * as Space from "../../../src/search/space/Space.ts"
 import { problem, proposals } from "./proposals.ts"
 
 const fixture = (name: string) =>
-  JSON.parse(readFileSync(new URL(`../fixtures/search/${name}.json`, import.meta.url), "utf8"))
+  JSON.parse(readFileSync(new URL(`../../fixtures/search/${name}.json`, import.meta.url), "utf8"))
 
 const reference: { readonly points: ReadonlyArray<ReadonlyArray<number>> } = fixture("sobol")
 
