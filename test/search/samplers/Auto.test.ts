@@ -12,10 +12,17 @@ const chosen = (space: Space.Space, changes: Partial<Sampler.Problem> = {}) =>
 
 describe("Auto", () => {
   it("says what it chose, and why", () => {
-    assert.match(chosen(continuous, { trials: 40 }).description, /^Gaussian process.*\(chosen: at most 40 trials\)$/)
+    assert.match(
+      chosen(continuous, { trials: 40 }).description,
+      /^Gaussian process.*; from 20 trials on every 3rd proposal by a tree-structured Parzen.*\(chosen: at most 40 trials\)$/
+    )
+    assert.match(
+      chosen(continuous, { trials: 20 }).description,
+      /^Gaussian process with.*\(chosen: at most 20 trials\)$/
+    )
     assert.match(
       chosen(continuous, { trials: 2000 }).description,
-      /^Gaussian process.* for 300 trials, then tree-structured Parzen estimator.*\(chosen: 2000 trials, and .* takes too long\)$/
+      /^Gaussian process.*; after 300 trials by it alone \(chosen: 2000 trials, and .* takes too long\)$/
     )
     assert.match(chosen(continuous, { trials: Infinity }).description, /no limit to the trials/)
     assert.match(chosen(small, { trials: 6 }).description, /^every combination \(chosen: the space has 6 points\)$/)
