@@ -50,6 +50,7 @@ export * as StoppingRules from "./search/schedulers/StoppingRules.ts"
 export * as SuccessiveHalving from "./search/schedulers/SuccessiveHalving.ts"
 export * as Threshold from "./search/schedulers/Threshold.ts"
 export * as Space from "./search/space/Space.ts"
+export * as StoredParams from "./search/space/StoredParams.ts"
 export * as Study from "./search/Study.ts"
 
 // Results

@@ -7,7 +7,8 @@ import * as Schema from "effect/Schema"
 import type { Direction } from "./Goal.ts"
 import { InvalidStudy } from "./InvalidStudy.ts"
 import type * as Sampler from "./Sampler.ts"
-import * as Space from "./space/Space.ts"
+import type * as Space from "./space/Space.ts"
+import * as StoredParams from "./space/StoredParams.ts"
 
 /** What there must be of a study to start from it. The output of `Study.make` has it. */
 export interface EarlierStudy {
@@ -67,7 +68,7 @@ export const read = (
   const assumed = new Set<string>(), dropped = new Set<string>()
   let leftOut: string | null = null
   for (const [trial, { params, rungs, status }] of trials.entries()) {
-    const reading = Space.read(present.space, params)
+    const reading = StoredParams.read(present.space, params)
     if (Result.isFailure(reading)) {
       leftOut ??= reading.failure.message
       continue

@@ -5,6 +5,7 @@ import * as Grid from "../../../src/search/samplers/Grid.ts"
 import * as RandomSampler from "../../../src/search/samplers/RandomSampler.ts"
 import * as Sobol from "../../../src/search/samplers/Sobol.ts"
 import * as Space from "../../../src/search/space/Space.ts"
+import * as StoredParams from "../../../src/search/space/StoredParams.ts"
 import * as StoredSpace from "../../../src/search/space/StoredSpace.ts"
 import { proposals } from "../samplers/proposals.ts"
 
@@ -169,14 +170,14 @@ describe("constraints", () => {
 
 describe("stored hyperparameters in a later version of the space", () => {
   const reason = (stored: unknown) => {
-    const read = Space.read(space, stored)
+    const read = StoredParams.read(space, stored)
     return Result.isFailure(read) ? read.failure.message : "read"
   }
 
   it("take defaults for what is new and lose what is gone", () => {
     const stored = { optimizer: { _tag: "sgd", learningRate: 0.5, nesterov: true }, seed: 3, dropout: 0.1 }
     assert.deepStrictEqual(
-      Space.read(space, stored),
+      StoredParams.read(space, stored),
       Result.succeed({
         params: {
           optimizer: { _tag: "sgd", learningRate: 0.5, momentum: { _tag: "none" } },
