@@ -223,7 +223,7 @@ export const make = <
         goal,
         seed,
         horizon,
-        expectedCost: options.budget ?? Rehearsal.expectedCost(engine),
+        expectedCost: options.budget ?? Rehearsal.expectedCost({ ...engine, sampler }),
         scheduler: scheduler.description,
         sampler: sampler.description,
         space: storedSpace,
