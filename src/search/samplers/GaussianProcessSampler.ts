@@ -112,7 +112,9 @@ const model = (
     { loss: incumbent.loss, target: incumbent.target },
     outcome.invert
   )
-  return { params, expectedImprovement: chance * improvement }
+  const expectedImprovement = chance * improvement
+  // Losses near the largest numbers there are have differences beyond them.
+  return Number.isFinite(expectedImprovement) ? { params, expectedImprovement } : { params }
 }
 
 const drawn = (context: Sampler.Context) => {

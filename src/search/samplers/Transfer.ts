@@ -230,7 +230,7 @@ export const isPossible = ({ earlier }: Sampler.Context): boolean =>
   )
 
 /** The best points of the earlier studies, in turn, each once: where to begin before this study knows anything. */
-export const points = (context: Sampler.Context): ReadonlyArray<ReadonlyArray<number>> => {
+const points = (context: Sampler.Context): ReadonlyArray<ReadonlyArray<number>> => {
   const ranked = context.earlier.slice(-most).flatMap((study) => {
     const measured = learned(context, study)
     if (measured === undefined) return []
