@@ -5,7 +5,7 @@
  *     npm run bench -- search [--samplers sobol,tpe] [--problems branin,levy5] [--seeds 20] [--trials 100]
  *                             [--aside] [--format json]
  *
- * `--aside` takes the problems that samplers were not compared on while they
+ * `--aside` takes other problems, most of which samplers were not compared on while they
  * were made. Tables of real tuning runs are added when `ATTUNE_HPO_TABLES` names
  * their folder.
  */
