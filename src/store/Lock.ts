@@ -62,6 +62,10 @@ const abandoned = (disk: Disk, file: string, holder: Holder | undefined): boolea
   return holder !== undefined && holder.host === os.hostname() && !alive(holder)
 }
 
+/** Whether a living process holds the lock. */
+export const isHeld = (disk: Disk, file: string): boolean =>
+  disk.modified(file) !== undefined && !abandoned(disk, file, parse(disk.read(file)))
+
 let taken = 0
 
 const tryAcquire = (disk: Disk, file: string): Holder | undefined => {

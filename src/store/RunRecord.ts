@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** Bytes in the store, or of a file outside it, as they are named in a record. */
+/** Bytes in the store, as they are named in a record. */
 export const ObjectReference = Schema.Struct({
   /** The field of the output it stands in, dotted, as in "predictions" or "checkpoint.weights". */
   field: Schema.String,
@@ -44,6 +44,23 @@ export const Host = Schema.Struct({
 })
 export type Host = typeof Host.Type
 
+/** Where the value of an input came from. */
+export const Origin = Schema.Union([
+  /** The output of a stage run, or a part of it. */
+  Schema.Struct({ _tag: Schema.Literal("run"), key: Schema.String }),
+  /** What a study came to. */
+  Schema.Struct({ _tag: Schema.Literal("study"), study: Schema.String }),
+  /** A file outside the store; `path` is relative to the folder that the store lies in, where it can be. */
+  Schema.Struct({
+    _tag: Schema.Literal("file"),
+    name: Schema.String,
+    path: Schema.String,
+    digest: Schema.String,
+    bytes: Schema.Int
+  })
+])
+export type Origin = typeof Origin.Type
+
 export const RunRecord = Schema.Struct({
   format: Schema.Literal(1),
   key: Schema.String,
@@ -52,11 +69,15 @@ export const RunRecord = Schema.Struct({
   params: Schema.Json,
   /** Digest of each input's value, by input name. */
   inputs: Schema.Record(Schema.String, Schema.String),
+  /** What each input was made from, by input name. Earlier versions did not keep it. */
+  sources: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Origin))),
   runtime: Schema.NullOr(Runtime),
   outcome: Outcome,
   /** Objects named in the output, and the sealed metrics if the stage logged any. */
   artifacts: Schema.Array(ObjectReference),
   metrics: Schema.NullOr(ObjectReference),
+  /** Why it was run and not answered by the store, as `pipeline/Reason` has it. Earlier versions did not keep it. */
+  why: Schema.optionalKey(Schema.Json),
   /** Time of day in ISO 8601, UTC. */
   started: Schema.String,
   durationMillis: Schema.Finite,

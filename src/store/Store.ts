@@ -7,9 +7,14 @@
  *   format.json                  version of this layout
  *   objects/ab/abcd….parquet     artifacts, named by the SHA-256 of their bytes
  *   runs/ab/abcd….json           one record for each key
+ *   code/ab/abcd….json           what a fingerprint was made of
+ *   journals/<id>.json           one for each pipeline run: which keys it used
+ *   pins/<digest>.json           keys that a lock file of results names
  *   logs/<key>.jsonl             metrics of a stage that is running
  *   locks/<key>                  held by the process that runs the stage
  *   tables/…                     result tables, made from the records
+ *   sketches/ab/<digest>         hashes of the lines of a source file
+ *   cache/…                      what can be computed anew at any time
  *   quarantine/                  files that did not match their digest
  *   tmp/                         files being written
  * ```
@@ -26,15 +31,26 @@ import * as Digest from "./Digest.ts"
 import type { Appender, Disk } from "./Disk.ts"
 import * as DiskModule from "./Disk.ts"
 import * as Lock from "./Lock.ts"
-import { type ObjectReference, RunRecord } from "./RunRecord.ts"
+import * as Presence from "./Presence.ts"
+import type { ObjectReference, RunRecord } from "./RunRecord.ts"
+import * as Sealed from "./Sealed.ts"
 import { fromCause, StoreError } from "./StoreError.ts"
 
 /** Where the bytes of an artifact are: all that is needed to read and verify them. */
 export type Address = Pick<ObjectReference, "sha256" | "bytes" | "extension">
 
+/** Keys that a file outside the store names. */
+export interface Pin {
+  /** Absolute. */
+  readonly file: string
+  readonly keys: ReadonlyArray<string>
+}
+
 export class Store extends Context.Service<Store, {
   /** The folder, absolute. */
   readonly root: string
+  /** Its files, for the modules of this folder that look after them. */
+  readonly disk: Disk
   /** Keeps bytes as an object; `extension` is the ending of its file name. Equal bytes are kept once. */
   readonly putObject: (bytes: Uint8Array, extension: string) => Effect.Effect<Address, StoreError>
   /** The bytes of an object, verified against its SHA-256. */
@@ -47,6 +63,8 @@ export class Store extends Context.Service<Store, {
   readonly getRun: (key: string) => Effect.Effect<RunRecord | undefined, StoreError>
   /** Commits a record. Where the key has one already, that one stays and is returned. */
   readonly putRun: (record: RunRecord) => Effect.Effect<RunRecord, StoreError>
+  /** Replaces the record of a key, where what it names is lost and came out differently when it was made anew. */
+  readonly replaceRun: (record: RunRecord) => Effect.Effect<void, StoreError>
   /** All records, in the order of their keys. */
   readonly runs: Effect.Effect<ReadonlyArray<RunRecord>, StoreError>
   /**
@@ -61,6 +79,20 @@ export class Store extends Context.Service<Store, {
   readonly putTable: (name: string, bytes: Uint8Array) => Effect.Effect<string, StoreError>
   /** Names of the files of `tables/`. */
   readonly tables: Effect.Effect<ReadonlyArray<string>, StoreError>
+  /** Keeps what a fingerprint was made of, where it is not kept already. */
+  readonly putCode: (fingerprint: string, manifest: Schema.Json) => Effect.Effect<void, StoreError>
+  readonly getCode: (fingerprint: string) => Effect.Effect<Schema.Json | undefined, StoreError>
+  /** Keeps hashes of the lines of the source file with this digest. */
+  readonly putSketch: (digest: string, bytes: Uint8Array) => Effect.Effect<void, StoreError>
+  readonly getSketch: (digest: string) => Effect.Effect<Uint8Array | undefined, StoreError>
+  /** What can be computed anew at any time, by name. */
+  readonly putCache: (name: string, bytes: Uint8Array) => Effect.Effect<void, StoreError>
+  readonly getCache: (name: string) => Effect.Effect<Uint8Array | undefined, StoreError>
+  /** Keeps the runs of these keys for as long as the file is there. */
+  readonly putPin: (pin: Pin) => Effect.Effect<void, StoreError>
+  readonly pins: Effect.Effect<ReadonlyArray<Pin>, StoreError>
+  /** Takes the store for upkeep, until the scope closes. Fails with the reason `busy` while a run uses it. */
+  readonly upkeep: Effect.Effect<void, StoreError, Scope.Scope>
   /** Fails unless the folder can be written to. */
   readonly checkWritable: Effect.Effect<void, StoreError>
 }>()("attune/store/Store") {
@@ -82,27 +114,14 @@ const objectFile = (address: Pick<Address, "sha256" | "extension">) =>
 const runFile = (key: string) => `runs/${shard(key)}/${key}.json`
 const logFile = (key: string) => `logs/${key}.jsonl`
 
-const decodeRecord = Schema.decodeUnknownSync(RunRecord)
-const encodeRecord = Schema.encodeSync(RunRecord)
+const codeFile = (fingerprint: string) => `code/${shard(fingerprint)}/${fingerprint}.json`
+const sketchFile = (digest: string) => `sketches/${shard(digest)}/${digest}`
+const pinFile = (file: string) => `pins/${Digest.ofText(file)}.json`
 
-/**
- * A record is stored with the digest of its own text before it, so that a bit
- * that flipped on the medium is a cache miss and not a wrong result.
- */
-const seal = (record: RunRecord): Uint8Array => {
-  const body = JSON.stringify(encodeRecord(record))
-  return Buffer.from(`{"sha256":"${Digest.ofText(body)}","run":${body}}\n`)
-}
-
+/** The seal vouches for the content: it is what an encoded record was. */
 const unseal = (bytes: Uint8Array): RunRecord | undefined => {
-  const text = Buffer.from(bytes).toString("utf8")
-  const match = /^\{"sha256":"([0-9a-f]{64})","run":(.*)\}\n$/s.exec(text)
-  if (match === null || Digest.ofText(match[2]!) !== match[1]) return undefined
-  try {
-    return decodeRecord(JSON.parse(match[2]!))
-  } catch {
-    return undefined
-  }
+  const record = Sealed.unseal("run", bytes) as RunRecord | undefined
+  return record?.format === 1 ? record : undefined
 }
 
 const make = (disk: Disk): Effect.Effect<Store["Service"], StoreError> => {
@@ -150,6 +169,7 @@ const make = (disk: Disk): Effect.Effect<Store["Service"], StoreError> => {
 
   const service = Store.of({
     root: disk.root,
+    disk,
     objectPath: (address) => `${disk.root}/${objectFile(address)}`,
     putObject: (bytes, extension) => {
       const address = { sha256: Digest.ofBytes(bytes), bytes: bytes.length, extension }
@@ -179,10 +199,15 @@ const make = (disk: Disk): Effect.Effect<Store["Service"], StoreError> => {
     putRun: Effect.fnUntraced(function*(record: RunRecord) {
       const isNew = yield* attempt("write a record", runFile(record.key), () => {
         stamp()
-        return disk.writeOnce(runFile(record.key), seal(record))
+        return disk.writeOnce(runFile(record.key), Sealed.seal("run", record))
       })
       return isNew ? record : (yield* getRun(record.key)) ?? record
     }),
+    replaceRun: (record) =>
+      attempt("write a record", runFile(record.key), () => {
+        stamp()
+        disk.write(runFile(record.key), Sealed.seal("run", record))
+      }),
     runs: Effect.suspend(() =>
       attempt("list the records", "runs", () =>
         disk.list("runs").flatMap((file) => {
@@ -208,6 +233,45 @@ const make = (disk: Disk): Effect.Effect<Store["Service"], StoreError> => {
     tables: Effect.suspend(() =>
       attempt("list the tables", "tables", () => disk.list("tables").map((file) => file.slice("tables/".length)))
     ),
+    putCode: (fingerprint, manifest) =>
+      attempt("write what a fingerprint was made of", codeFile(fingerprint), () => {
+        if (disk.size(codeFile(fingerprint)) !== undefined) return
+        stamp()
+        disk.write(codeFile(fingerprint), Sealed.seal("code", manifest))
+      }),
+    getCode: (fingerprint) =>
+      attempt("read what a fingerprint was made of", codeFile(fingerprint), () => {
+        const bytes = disk.read(codeFile(fingerprint))
+        return bytes === undefined ? undefined : Sealed.unseal("code", bytes) as Schema.Json | undefined
+      }),
+    putSketch: (digest, bytes) =>
+      attempt("write the sketch of a file", sketchFile(digest), () => {
+        if (disk.size(sketchFile(digest)) !== undefined) return
+        stamp()
+        disk.write(sketchFile(digest), bytes)
+      }),
+    getSketch: (digest) =>
+      attempt("read the sketch of a file", sketchFile(digest), () => disk.read(sketchFile(digest))),
+    putCache: (name, bytes) =>
+      attempt("write to its cache", `cache/${name}`, () => {
+        stamp()
+        disk.write(`cache/${name}`, bytes)
+      }),
+    getCache: (name) => attempt("read its cache", `cache/${name}`, () => disk.read(`cache/${name}`)),
+    putPin: (pin) =>
+      attempt("pin the keys of a file", pinFile(pin.file), () => {
+        stamp()
+        disk.write(pinFile(pin.file), Sealed.seal("pin", pin))
+      }),
+    pins: Effect.suspend(() =>
+      attempt("list its pins", "pins", () =>
+        disk.list("pins").flatMap((file) => {
+          const bytes = disk.read(file)
+          const pin = bytes === undefined ? undefined : Sealed.unseal("pin", bytes) as Pin | undefined
+          return pin === undefined ? [] : [pin]
+        }))
+    ),
+    upkeep: Presence.upkeep(disk),
     checkWritable: Effect.suspend(() =>
       attempt("write to its folder", "tmp", () => {
         stamp()

@@ -11,7 +11,7 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   operation: Schema.String,
   /** The file concerned. */
   path: Schema.String,
-  reason: Schema.Literals(["full", "read-only", "permission", "corrupt", "missing", "other"]),
+  reason: Schema.Literals(["full", "read-only", "permission", "corrupt", "missing", "busy", "other"]),
   detail: Schema.String
 }) {
   override get message(): string {
@@ -25,6 +25,7 @@ const advice: { readonly [R in StoreError["reason"]]: string } = {
   permission: "Give this user write access to the folder, or choose another with --store.",
   corrupt: "The damaged file has been set aside in quarantine/; run the same command again to make it anew.",
   missing: "Run the pipeline again to make it anew.",
+  busy: "Wait until that has ended, or end it, and try again.",
   other: "Nothing that was stored before has been changed; another folder can be chosen with --store."
 }
 
